@@ -1,0 +1,42 @@
+# The two commands are `make run` and `make test`; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test check format bench docs clean lock
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with what the product needs
+	@PYTHON=$(PYTHON) sh tools/setup.sh run
+
+setup-dev: ## Make .venv with what the tests need too, system packages included
+	@PYTHON=$(PYTHON) sh tools/setup.sh dev
+
+run: setup ## Start devchain, pool, API, page and a gentle miner on 127.0.0.1
+	@$(BIN)/millpond up
+
+test: setup-dev check ## Run every test
+	@$(BIN)/python -m pytest
+
+check: setup-dev ## Formatting, lint, types, arrows between the rooms
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup-dev ## Format the sources
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: setup-dev ## Measure the hot paths; one JSON line a figure
+	@$(BIN)/python -m bench
+
+lock: ## Resolve the dependencies anew into the hashed lock files
+	@sh tools/lock.sh
+
+clean: ## Remove what was built, keep the data
+	@rm -rf $(VENV) build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info
+	@find src tests bench -name '__pycache__' -prune -exec rm -rf {} + ; find src -name '*.so' -delete

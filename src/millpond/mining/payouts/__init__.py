@@ -1,0 +1,1 @@
+"""A room of Millpond; see docs/architecture.md."""

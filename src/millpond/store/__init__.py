@@ -1,0 +1,12 @@
+"""The database: one engine over SQLite and PostgreSQL, and what tables need.
+
+Knows nothing of pools or money. Promises: a write transaction (`Store.begin`)
+is all or nothing and durable when it returns; on SQLite there is one writer
+at a time, on PostgreSQL writers order themselves by row locks; every reader
+(`Store.read`) sees one snapshot.
+"""
+
+from millpond.store.engine import Store, Tx
+from millpond.store.types import BigInt, JsonText, metadata
+
+__all__ = ["BigInt", "JsonText", "Store", "Tx", "metadata"]
