@@ -155,7 +155,8 @@ class PostgresBackend:
         )
 
     async def _create_tables(self) -> None:
-        form = dialect.dialect()
+        make: Any = dialect.dialect
+        form = make()
         async with self._connection.transaction():
             await self._connection.execute(f"SELECT pg_advisory_xact_lock({_ORDER_LOCK})")
             for table in TABLES:
