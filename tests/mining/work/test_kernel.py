@@ -106,9 +106,12 @@ def test_a_share_gets_the_same_verdict_in_c_and_python(
     kernel.use_sha_ni(not portable)
     try:
         native_work, reference_work = kernel.Work(*arguments), reference.Work(*arguments)
-        share = (*extranonces, *numbers[:3])
+        first, second = extranonces
+        ntime, nonce, version = numbers[:3]
+        share = (first, second, ntime, nonce, version)
         assert native_work.header(*share) == reference_work.header(*share)
-        assert native_work.check(*share, targets[1]) == reference_work.check(*share, targets[1])
+        verdict = native_work.check(*share, targets[1])
+        assert verdict == reference_work.check(*share, targets[1])
     finally:
         kernel.use_sha_ni(True)
 
@@ -140,8 +143,8 @@ def test_verdicts_hold_exactly_at_the_target(value):
         number = int.from_bytes(digest, "little")
         for target, verdict in ((number, 1), (number - 1, 0), (number + 1, 1)):
             work = module.Work(0, b"", b"", b"", bytes(32), 0, target.to_bytes(32, "little"))
-            got = work.check(b"", b"", value % 7, 0, 0, target.to_bytes(32, "little"))
-            assert got[0] == 3 * verdict
+            verdict_of = work.check(b"", b"", value % 7, 0, 0, target.to_bytes(32, "little"))[0]
+            assert verdict_of == 3 * verdict
 
 
 GOOD = (0, b"", b"", b"", bytes(32), 0, bytes(32))
@@ -196,10 +199,12 @@ def test_shares_of_impossible_parts_are_refused(module):
 def test_arguments_of_any_kind_are_an_error_and_never_a_crash(arguments):
     work = kernel.Work(*GOOD)
     for call in (kernel.Work, work.check, work.header, kernel.scan):
+        outcome: object = None
         try:
-            call(*arguments)
+            outcome = call(*arguments)
         except (TypeError, ValueError, OverflowError) as error:
-            assert str(error)
+            outcome = str(error)
+        assert outcome
 
 
 SANITIZED = """
