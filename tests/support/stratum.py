@@ -11,6 +11,7 @@ import hashlib
 import json
 import struct
 from dataclasses import dataclass, field
+from typing import Self
 
 DIFFICULTY_1 = {"sha256d": 0xFFFF << 208, "scrypt": 0xFFFF << 224}
 
@@ -86,7 +87,7 @@ class StratumMiner:
         self._answers: dict[int, asyncio.Future] = {}
         self._next_id = 0
 
-    async def __aenter__(self) -> StratumMiner:
+    async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection(self.host, self.port)
         self._pump = asyncio.create_task(self._read())
         subscribed = await self.call("mining.subscribe", ["millpond-tests/1"])
@@ -114,7 +115,7 @@ class StratumMiner:
         async with asyncio.timeout(60):
             reply = await answer
         if reply.get("error"):
-            raise StratumRefusal(reply["error"])
+            raise RefusedError(reply["error"])
         return reply["result"]
 
     async def job(self) -> Job:
@@ -143,7 +144,7 @@ class StratumMiner:
                 "mining.submit",
                 [self.worker, job.job_id, extranonce2.hex(), f"{job.time:08x}", f"{nonce:08x}"],
             )
-        except StratumRefusal as refusal:
+        except RefusedError as refusal:
             self.tally.rejected.append(refusal.error)
             return False
         assert answer is True
@@ -202,7 +203,7 @@ class StratumMiner:
                 self.extranonce2_size = message["params"][1]
 
 
-class StratumRefusal(Exception):
+class RefusedError(Exception):
     """The pool said no."""
 
     def __init__(self, error: list) -> None:

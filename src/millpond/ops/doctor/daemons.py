@@ -56,9 +56,7 @@ async def daemon(settings: DaemonSettings, clock: Clock) -> AsyncIterator[Findin
         await endpoint.close()
 
 
-def _network(
-    subject: str, coin: Coin, network: Any, chain: Any, clock: Clock
-) -> list[Finding]:
+def _network(subject: str, coin: Coin, network: Any, chain: Any, clock: Clock) -> list[Finding]:
     found = []
     expected = _CHAINS.get(coin.name)
     if expected and chain["chain"] != expected:

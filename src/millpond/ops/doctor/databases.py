@@ -38,7 +38,7 @@ async def database(config: Config, clock: Clock) -> AsyncIterator[Finding]:
 
 async def sharelog(config: Config, clock: Clock) -> AsyncIterator[Finding]:
     """The database of the share log."""
-    async for finding in reachable("sharelog", config.sharelog_url, clock):
+    async for finding in reachable("sharelog", config.sharelog_settings.url, clock):
         yield finding
 
 

@@ -11,9 +11,7 @@ from millpond.ops.doctor import daemons, databases, machine
 from millpond.ops.doctor.findings import Finding
 
 
-async def examine(
-    config: Config, config_path: Path | None, clock: Clock
-) -> AsyncIterator[Finding]:
+async def examine(config: Config, config_path: Path | None, clock: Clock) -> AsyncIterator[Finding]:
     """Look at everything that `config` names; changes nothing."""
     for findings in (
         machine.data_directory(config),
