@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -162,7 +163,7 @@ class SampleReads:
         self.queries += 1
         return [self.pool]
 
-    def _page(self, rows: list, limit: int, cursor: str | None) -> Page:
+    def _page(self, rows: list[Any], limit: int, cursor: str | None) -> Page[Any]:
         (start,) = decode_cursor(cursor, tuple[int]) or (0,)
         part = rows[start : start + limit]
         more = start + limit < len(rows)
