@@ -1,0 +1,236 @@
+"""Every setting that exists, with its type, default, unit and meaning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from millpond.chains.coins import COINS
+from millpond.errors import InvalidInputError
+from millpond.mining.sharelog.settings import ShareLogSettings
+from millpond.ops.config.faults import Fault
+from millpond.store.engine import parse_url
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+PartName = Literal["devchain", "edge", "worker", "api", "miner"]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A section of the configuration."""
+
+
+class DatabaseSettings(Section, frozen=True, kw_only=True):
+    """Where the ledger, the intents and the read models are kept.
+
+    Attributes:
+        url: `sqlite:///path` or `postgresql://user:password@host/name`; empty
+            for a SQLite file in the data directory.
+        pool_size: Connections that each process keeps open to read with.
+    """
+
+    url: str = ""
+    pool_size: Annotated[int, Meta(ge=1, le=100, extra={"unit": "connections"})] = 5
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """What is logged and how.
+
+    Attributes:
+        level: The least urgent events that are written.
+        format: `console` for a person, `json` for machines, `auto` for console
+            on a terminal and JSON elsewhere.
+        to: `stderr`, or `files` for `<data_dir>/logs/<part>.log`, turned over
+            at 10 MB, with only warnings on standard error; `auto` is `files`
+            under `millpond up` and `stderr` for a part that runs alone.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+    to: Literal["auto", "stderr", "files"] = "auto"
+
+
+class DaemonSettings(Section, frozen=True, kw_only=True):
+    """One coin daemon. Several of one coin stand in for each other.
+
+    Attributes:
+        coin: Name of the coin, as in `litecoin-regtest`.
+        url: Address of its JSON-RPC, as in `http://127.0.0.1:19443`.
+        user: RPC user; empty with a cookie file.
+        password: RPC password; empty with a cookie file.
+        cookie_file: Path of the daemon's `.cookie`, read anew at each refusal.
+        wallet: Name of the wallet that the rewards are paid to and payouts are
+            paid from; empty for the daemon's default wallet.
+        timeout_s: How long an answer is waited for.
+    """
+
+    coin: str
+    url: str
+    user: str = ""
+    password: str = ""
+    cookie_file: str = ""
+    wallet: str = ""
+    timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
+
+
+class SupervisorSettings(Section, frozen=True, kw_only=True):
+    """How `millpond up` keeps its parts.
+
+    Attributes:
+        parts: Parts to start; empty for those that the other settings call for.
+        ready_timeout_s: How long a part may take until it is ready.
+        stop_timeout_s: How long a part may take to stop before it is ended.
+        restart_first_s: Pause before a crashed part is started again; doubles
+            with each crash.
+        restart_longest_s: Longest pause between two starts.
+        restart_limit: Crashes in a row, none followed by a minute of health,
+            after which all is stopped.
+    """
+
+    parts: tuple[PartName, ...] = ()
+    ready_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
+    stop_timeout_s: Annotated[float, Meta(gt=0, le=600)] = 15.0
+    restart_first_s: Annotated[float, Meta(gt=0, le=60)] = 0.5
+    restart_longest_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    restart_limit: Annotated[int, Meta(ge=1, le=1000, extra={"unit": "crashes"})] = 20
+
+
+class HttpSettings(Section, frozen=True, kw_only=True):
+    """Where the pages and the JSON interface are served.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on; the next free one if it is taken.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class StratumSettings(Section, frozen=True, kw_only=True):
+    """Where miners connect.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on; the next free one if it is taken.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 3333
+
+
+class DevchainSettings(Section, frozen=True, kw_only=True):
+    """The embedded chain, used when no daemon is named.
+
+    Attributes:
+        host: Address that its JSON-RPC listens on.
+        port: Port of the same; the next free one if it is taken.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 18999
+
+
+class MinerSettings(Section, frozen=True, kw_only=True):
+    """The built-in miner that `millpond up` starts.
+
+    Attributes:
+        enabled: `auto` mines on the devchain and nowhere else.
+        load: Share of one core that it may use.
+        wallet: Address to mine to; on the devchain one is made when empty.
+    """
+
+    enabled: Literal["auto", "yes", "no"] = "auto"
+    load: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    wallet: str = ""
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole configuration.
+
+    Attributes:
+        data_dir: Directory for the database, the share log, the devchain and
+            what the running parts tell each other.
+    """
+
+    data_dir: str = "./millpond-data"
+    database: DatabaseSettings = DatabaseSettings()
+    log: LogSettings = LogSettings()
+    supervisor: SupervisorSettings = SupervisorSettings()
+    sharelog: ShareLogSettings = ShareLogSettings(url="")
+    daemons: tuple[DaemonSettings, ...] = ()
+    http: HttpSettings = HttpSettings()
+    stratum: StratumSettings = StratumSettings()
+    devchain: DevchainSettings = DevchainSettings()
+    miner: MinerSettings = MinerSettings()
+
+    @property
+    def uses_devchain(self) -> bool:
+        """True when no daemon is named, so that the embedded chain is used."""
+        return not self.daemons
+
+    @property
+    def miner_enabled(self) -> bool:
+        """True when the built-in miner is started."""
+        return self.miner.enabled == "yes" or (self.miner.enabled == "auto" and self.uses_devchain)
+
+    @property
+    def data_path(self) -> Path:
+        """The data directory, absolute."""
+        return Path(self.data_dir).expanduser().absolute()
+
+    @property
+    def run_path(self) -> Path:
+        """Where parts leave heartbeats, metrics and locks."""
+        return self.data_path / "run"
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL with the default filled in."""
+        return self.database.url or f"sqlite:///{self.data_path / 'millpond.db'}"
+
+    @property
+    def sharelog_settings(self) -> ShareLogSettings:
+        """The share log's settings with the URL's default filled in.
+
+        By default a file of its own, so that the log's commits never wait for
+        the ledger's; with PostgreSQL the same database.
+        """
+        url = self.sharelog.url
+        if not url and self.database_url.startswith("sqlite"):
+            url = f"sqlite:///{self.data_path / 'shares.db'}"
+        return msgspec.structs.replace(self.sharelog, url=url or self.database_url)
+
+
+def check(config: Config) -> list[Fault]:
+    """Faults that only show when settings are seen together."""
+    faults = [*_check_urls(config), *_check_coins(config)]
+    for name, count in Counter(daemon.url for daemon in config.daemons).items():
+        if count > 1:
+            faults.append(Fault("daemons", f"{name} is named {count} times"))
+    return faults
+
+
+def _check_urls(config: Config) -> list[Fault]:
+    urls = {"database.url": config.database_url, "sharelog.url": config.sharelog.url}
+    faults = []
+    for name, url in urls.items():
+        if not url:
+            continue
+        try:
+            parse_url(url)
+        except InvalidInputError as error:
+            faults.append(Fault(name, error.message.removeprefix("database.url ")))
+    return faults
+
+
+def _check_coins(config: Config) -> list[Fault]:
+    known = ", ".join(sorted(COINS))
+    return [
+        Fault(f"daemons[{at}].coin", f"no coin is named {daemon.coin!r}; known are {known}")
+        for at, daemon in enumerate(config.daemons)
+        if daemon.coin not in COINS
+    ]
