@@ -1,5 +1,7 @@
 """Real databases for every test: a fresh SQLite file, a fresh PostgreSQL database."""
 
+from __future__ import annotations
+
 import asyncio
 import itertools
 import os
