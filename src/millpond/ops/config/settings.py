@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from millpond.chains.coins import COINS
-from millpond.errors import InvalidInputError
+from millpond.mining.rewards.settings import RewardSettings
 from millpond.mining.sharelog.settings import ShareLogSettings
-from millpond.ops.config.faults import Fault
-from millpond.store.engine import parse_url
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 PartName = Literal["devchain", "edge", "worker", "api", "miner"]
@@ -62,8 +58,8 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
         user: RPC user; empty with a cookie file.
         password: RPC password; empty with a cookie file.
         cookie_file: Path of the daemon's `.cookie`, read anew at each refusal.
-        wallet: Name of the wallet that the rewards are paid to and payouts are
-            paid from; empty for the daemon's default wallet.
+        wallet: Name of the wallet that blocks pay to and payouts are paid
+            from; made by `millpond init`, or by `up`, when there is none.
         timeout_s: How long an answer is waited for.
     """
 
@@ -72,8 +68,30 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
     user: str = ""
     password: str = ""
     cookie_file: str = ""
-    wallet: str = ""
+    wallet: str = "millpond"
     timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
+
+
+class PoolSettings(Section, frozen=True, kw_only=True):
+    """One pool: a coin, how its rewards are split, and how they are paid.
+
+    Attributes:
+        id: Short name in the database, the API and the share log; for good.
+        name: Name for people; the id when empty.
+        coin: Name of the coin.
+        address: Where blocks pay to; must be of the daemon's wallet, since
+            payouts are paid from there. Empty: one is made at the first start
+            and kept in the data directory.
+        tag: Words that the pool writes into its blocks.
+        rewards: How a block is split.
+    """
+
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    name: str = ""
+    coin: str
+    address: str = ""
+    tag: Annotated[str, Meta(max_length=40)] = "/Millpond/"
+    rewards: RewardSettings = RewardSettings()
 
 
 class SupervisorSettings(Section, frozen=True, kw_only=True):
@@ -161,6 +179,7 @@ class Config(Section, frozen=True, kw_only=True):
     log: LogSettings = LogSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
     sharelog: ShareLogSettings = ShareLogSettings(url="")
+    pools: tuple[PoolSettings, ...] = ()
     daemons: tuple[DaemonSettings, ...] = ()
     http: HttpSettings = HttpSettings()
     stratum: StratumSettings = StratumSettings()
@@ -168,9 +187,23 @@ class Config(Section, frozen=True, kw_only=True):
     miner: MinerSettings = MinerSettings()
 
     @property
+    def the_pools(self) -> tuple[PoolSettings, ...]:
+        """The pools; the demo's on the devchain when nothing is named."""
+        return self.pools or (PoolSettings(id="dev-main", name="Devcoin", coin="devcoin"),)
+
+    @property
     def uses_devchain(self) -> bool:
         """True when no daemon is named, so that the embedded chain is used."""
         return not self.daemons
+
+    @property
+    def the_daemons(self) -> tuple[DaemonSettings, ...]:
+        """The daemons; the embedded chain's when none is named."""
+        if self.daemons:
+            return self.daemons
+        host, port = self.devchain.host, self.devchain.port
+        coin = self.the_pools[0].coin
+        return (DaemonSettings(coin=coin, url=f"http://{host}:{port}"),)
 
     @property
     def miner_enabled(self) -> bool:
@@ -203,34 +236,3 @@ class Config(Section, frozen=True, kw_only=True):
         if not url and self.database_url.startswith("sqlite"):
             url = f"sqlite:///{self.data_path / 'shares.db'}"
         return msgspec.structs.replace(self.sharelog, url=url or self.database_url)
-
-
-def check(config: Config) -> list[Fault]:
-    """Faults that only show when settings are seen together."""
-    faults = [*_check_urls(config), *_check_coins(config)]
-    for name, count in Counter(daemon.url for daemon in config.daemons).items():
-        if count > 1:
-            faults.append(Fault("daemons", f"{name} is named {count} times"))
-    return faults
-
-
-def _check_urls(config: Config) -> list[Fault]:
-    urls = {"database.url": config.database_url, "sharelog.url": config.sharelog.url}
-    faults = []
-    for name, url in urls.items():
-        if not url:
-            continue
-        try:
-            parse_url(url)
-        except InvalidInputError as error:
-            faults.append(Fault(name, error.message.removeprefix("database.url ")))
-    return faults
-
-
-def _check_coins(config: Config) -> list[Fault]:
-    known = ", ".join(sorted(COINS))
-    return [
-        Fault(f"daemons[{at}].coin", f"no coin is named {daemon.coin!r}; known are {known}")
-        for at, daemon in enumerate(config.daemons)
-        if daemon.coin not in COINS
-    ]
