@@ -1,0 +1,19 @@
+"""What the tests of the mining rooms share."""
+
+import pytest
+
+from millpond.clock import ManualClock
+from millpond.store import Store, metadata
+from tests.mining.share_log import HandLog
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def hand_log(store: Store) -> HandLog:
+    async with store.begin() as tx:
+        await tx.run_sync(metadata.create_all)
+    return await HandLog.make(store)
