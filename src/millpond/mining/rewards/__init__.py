@@ -18,7 +18,7 @@ from millpond.mining.rewards.schemes import (
     scheme_from,
 )
 from millpond.mining.rewards.settings import FeeOverride, FeeRules, RewardSettings
-from millpond.mining.rewards.window import Reach, Window, take_window
+from millpond.mining.rewards.window import Reach, Window, WindowTaker, take_window
 
 __all__ = [
     "Allocation",
@@ -35,6 +35,7 @@ __all__ = [
     "Scheme",
     "Solo",
     "Window",
+    "WindowTaker",
     "YoungWindow",
     "scheme_from",
     "take_window",

@@ -55,6 +55,71 @@ class Window:
         return self.limit is not None and self.total < self.limit
 
 
+class WindowTaker:
+    """Takes a window from shares that come in pieces, newest first.
+
+    Args:
+        reach: Where to stop. The end of a round is for the caller to see.
+    """
+
+    def __init__(self, reach: Reach) -> None:
+        assert reach.difficulty is None or reach.difficulty > 0, "a window holds something"
+        self._weights: dict[str, int] = {}
+        self._scale = 1 if reach.difficulty is None else reach.difficulty.denominator
+        self._limit = None if reach.difficulty is None else reach.difficulty.numerator
+        self._left = self._limit
+        self._most = reach.shares
+        self._count = 0
+        self._oldest = Fraction(1)
+
+    @property
+    def full(self) -> bool:
+        """True if no older share counts."""
+        return self._left == 0 or self._count == self._most
+
+    def take(self, shares: Iterable[tuple[str, int]]) -> bool:
+        """Take further `(worker, difficulty)`, newest first; True once full."""
+        if self._left is None or self._most is not None:
+            return self._take_singly(shares)
+        weights, scale = self._weights, self._scale
+        get = weights.get
+        left, count = self._left, self._count
+        if left:
+            for worker, difficulty in shares:
+                weight = difficulty * scale
+                count += 1
+                if weight >= left:
+                    self._oldest = Fraction(left, weight)
+                    weights[worker] = get(worker, 0) + left
+                    left = 0
+                    break
+                weights[worker] = get(worker, 0) + weight
+                left -= weight
+        self._left, self._count = left, count
+        return left == 0
+
+    def _take_singly(self, shares: Iterable[tuple[str, int]]) -> bool:
+        weights = self._weights
+        for worker, difficulty in shares:
+            if self.full:
+                break
+            weight = difficulty * self._scale
+            self._count += 1
+            if self._left is not None:
+                if weight > self._left:
+                    self._oldest = Fraction(self._left, weight)
+                weight = min(weight, self._left)
+                self._left -= weight
+            weights[worker] = weights.get(worker, 0) + weight
+            if self.full:
+                break
+        return self.full
+
+    def window(self) -> Window:
+        """What was taken so far."""
+        return Window(dict(self._weights), self._scale, self._limit, self._count, self._oldest)
+
+
 def take_window(shares: Iterable[tuple[str, int]], reach: Reach) -> Window:
     """Sum the shares within reach by worker, in one pass.
 
@@ -64,37 +129,6 @@ def take_window(shares: Iterable[tuple[str, int]], reach: Reach) -> Window:
             caller ends the iteration at the block before.
         reach: Where to stop.
     """
-    if reach.difficulty is None:
-        return _take_all(shares, reach.shares)
-    assert reach.difficulty > 0, "a window holds something"
-    scale = reach.difficulty.denominator
-    limit = reach.difficulty.numerator
-    weights: dict[str, int] = {}
-    get = weights.get
-    left, count, oldest = limit, 0, Fraction(1)
-    most = reach.shares
-    for worker, difficulty in shares:
-        if left == 0 or count == most:
-            break
-        weight = difficulty * scale
-        count += 1
-        if weight > left:
-            oldest = Fraction(left, weight)
-            weights[worker] = get(worker, 0) + left
-            left = 0
-            break
-        weights[worker] = get(worker, 0) + weight
-        left -= weight
-    return Window(weights, scale, limit, count, oldest)
-
-
-def _take_all(shares: Iterable[tuple[str, int]], most: int | None) -> Window:
-    weights: dict[str, int] = {}
-    get = weights.get
-    count = 0
-    for worker, difficulty in shares:
-        if count == most:
-            break
-        count += 1
-        weights[worker] = get(worker, 0) + difficulty
-    return Window(weights, 1, None, count)
+    taker = WindowTaker(reach)
+    taker.take(shares)
+    return taker.window()

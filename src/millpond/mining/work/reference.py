@@ -163,10 +163,12 @@ def scan(
         raise ValueError("a header is 80 bytes and a target 32")
     if algorithm not in HASHES:
         raise ValueError("unknown algorithm")
+    if not 0 <= start < 1 << 32 or not 0 <= count <= 1 << 32:
+        raise OverflowError("number outside its range")
     hash_of = HASHES[algorithm]
     prefix, limit = header[:76], int.from_bytes(target, "little")
     for nonce in range(start, min(start + count, 1 << 32)):
         digest = hash_of(prefix + nonce.to_bytes(4, "little"))
         if int.from_bytes(digest, "little") <= limit:
             return nonce, nonce - start + 1
-    return None, max(min(count, (1 << 32) - start), 0)
+    return None, min(count, (1 << 32) - start)

@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 import typer
 
-from millpond.ops.commands import config, parts, up
+from millpond.ops.commands import config, database, doctor, parts, up
 
 REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     up.register,
     parts.register,
+    doctor.register,
+    database.register,
     config.register,
 )

@@ -9,6 +9,7 @@ import msgspec
 
 from millpond.ops.config.schema import (
     Setting,
+    default_of,
     describe,
     is_secret,
     section_doc,
@@ -35,10 +36,10 @@ def explained(config: Config) -> str:
 def reference() -> str:
     """Every setting as a Markdown table a section, for the documentation."""
     lines: list[str] = []
-    for path, struct in _sections(Config, ""):
+    for path, struct, made in _sections(Config, "", None):
         settings = [
             setting
-            for setting in describe(struct)
+            for setting in describe(struct, made=made)
             if not any(mark in setting.path for mark in (".", "["))
         ]
         if not settings:
@@ -79,15 +80,17 @@ def _heading(path: str) -> str:
 
 
 def _sections(
-    struct: type[msgspec.Struct], path: str
-) -> Iterator[tuple[str, type[msgspec.Struct]]]:
-    yield path, struct
+    struct: type[msgspec.Struct], path: str, made: msgspec.Struct | None
+) -> Iterator[tuple[str, type[msgspec.Struct], msgspec.Struct | None]]:
+    yield path, struct, made
     for field in msgspec.structs.fields(struct):
         inner = struct_in(field.type)
         if inner is not None:
             tail = {"one": "", "list": "[]", "dict": ".<name>"}[inner[0]]
             base = path.removesuffix("[]")
-            yield from _sections(inner[1], f"{base}.{field.name}{tail}".lstrip("."))
+            unset = default_of(field)
+            section = unset if isinstance(unset, msgspec.Struct) else None
+            yield from _sections(inner[1], f"{base}.{field.name}{tail}".lstrip("."), section)
 
 
 def _section(

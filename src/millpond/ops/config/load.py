@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from millpond.ops.config.faults import ConfigError, Fault
-from millpond.ops.config.schema import struct_in
+from millpond.ops.config.schema import default_of, struct_in
 from millpond.ops.config.settings import Config, check
 
 ENV_PREFIX = "MILLPOND__"
@@ -70,9 +70,21 @@ def load_text(text: str, environ: Mapping[str, str], *, source: str = "") -> Con
 
 
 def build(
-    struct: type[_StructT], raw: Mapping[str, Any], path: str, faults: list[Fault]
+    struct: type[_StructT],
+    raw: Mapping[str, Any],
+    path: str,
+    faults: list[Fault],
+    unset: _StructT | None = None,
 ) -> _StructT | None:
-    """Make a struct of `raw`, adding every fault found on the way; None if there were any."""
+    """Make a struct of `raw`, adding every fault found on the way; None if there were any.
+
+    Args:
+        struct: What to make.
+        raw: The values that are set.
+        path: Where they stand, for the faults.
+        faults: Grows.
+        unset: The section as it is when nothing is set, if not what `struct` says.
+    """
     before = len(faults)
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     values: dict[str, Any] = {}
@@ -81,14 +93,14 @@ def build(
         if key not in fields:
             faults.append(Fault(where, _unknown(key, list(fields), path)))
             continue
-        values[key] = _value(fields[key].type, value, where, faults)
+        values[key] = _value(fields[key], value, where, faults)
     for name, field in fields.items():
         if field.required and name not in raw:
             faults.append(Fault(_join(path, name), "is required and not set"))
     if len(faults) > before:
         return None
     try:
-        made = struct(**values)
+        made = struct(**values) if unset is None else msgspec.structs.replace(unset, **values)
     except ValueError as error:
         faults.append(Fault(path, str(error)))
         return None
@@ -99,13 +111,15 @@ def build(
     return made if len(faults) == before else None
 
 
-def _value(annotation: Any, value: Any, where: str, faults: list[Fault]) -> Any:
-    inner = struct_in(annotation)
+def _value(field: msgspec.structs.FieldInfo, value: Any, where: str, faults: list[Fault]) -> Any:
+    inner = struct_in(field.type)
     if inner is None:
-        return _leaf(annotation, value, where, faults)
+        return _leaf(field.type, value, where, faults)
     shape, struct = inner
     if shape == "one" and isinstance(value, dict):
-        return build(struct, value, where, faults)
+        unset = default_of(field)
+        known = unset if isinstance(unset, msgspec.Struct) else None
+        return build(struct, value, where, faults, known)
     if shape == "list" and _all_tables(value, list):
         return tuple(build(struct, item, f"{where}[{at}]", faults) for at, item in enumerate(value))
     if shape == "dict" and _all_tables(value, dict):
@@ -114,7 +128,7 @@ def _value(annotation: Any, value: Any, where: str, faults: list[Fault]) -> Any:
     return None
 
 
-def _all_tables(value: Any, kind: type[list[Any]] | type[dict[str, Any]]) -> bool:
+def _all_tables(value: Any, kind: type[list[Any] | dict[str, Any]]) -> bool:
     if not isinstance(value, kind):
         return False
     items: Iterable[Any] = value.values() if isinstance(value, dict) else value

@@ -71,21 +71,32 @@ def struct_in(annotation: Any) -> tuple[str, type[msgspec.Struct]] | None:
     return None
 
 
-def describe(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[Setting]:
-    """Every setting under `struct`, in the order of the fields."""
+def describe(
+    struct: type[msgspec.Struct], prefix: str = "", made: msgspec.Struct | None = None
+) -> Iterator[Setting]:
+    """Every setting under `struct`, in the order of the fields.
+
+    Args:
+        struct: The settings' struct.
+        prefix: What stands before each setting's name.
+        made: The section as it is when nothing is set, where that is not
+            simply what `struct` says.
+    """
     meanings = field_docs(struct)
     for field in msgspec.structs.fields(struct):
         path = f"{prefix}{field.name}"
         inner = struct_in(field.type)
         if inner is not None:
             tail = {"one": ".", "list": "[].", "dict": ".<name>."}[inner[0]]
-            yield from describe(inner[1], path + tail)
+            section = default_of(field)
+            inside = section if isinstance(section, msgspec.Struct) else None
+            yield from describe(inner[1], path + tail, inside)
             continue
         meta = _meta(field.type)
         yield Setting(
             path=path,
             type=_type_text(field.type),
-            default=_default_text(field),
+            default=_default_text(field) if made is None else toml_value(getattr(made, field.name)),
             unit=_unit(field.name, meta),
             meaning=_meta_text(meta, "description") or meanings.get(field.name, ""),
             secret=is_secret(field.name, field.type),
@@ -182,12 +193,15 @@ def _limits(metas: list[msgspec.Meta]) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def _default_text(field: msgspec.structs.FieldInfo) -> str:
-    if field.required:
-        return "required"
+def default_of(field: msgspec.structs.FieldInfo) -> Any:
+    """What a field is when nothing is set; `msgspec.NODEFAULT` if it must be set."""
     if field.default_factory is not msgspec.NODEFAULT:
-        return toml_value(field.default_factory())
-    return toml_value(field.default)
+        return field.default_factory()
+    return field.default
+
+
+def _default_text(field: msgspec.structs.FieldInfo) -> str:
+    return "required" if field.required else toml_value(default_of(field))
 
 
 def toml_value(value: Any) -> str:

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from millpond.chains.coins import COINS
 from millpond.errors import InvalidInputError
+from millpond.mining.sharelog.settings import ShareLogSettings
 from millpond.ops.config.faults import Fault
 from millpond.store.engine import parse_url
 
@@ -159,6 +160,7 @@ class Config(Section, frozen=True, kw_only=True):
     database: DatabaseSettings = DatabaseSettings()
     log: LogSettings = LogSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
+    sharelog: ShareLogSettings = ShareLogSettings(url="")
     daemons: tuple[DaemonSettings, ...] = ()
     http: HttpSettings = HttpSettings()
     stratum: StratumSettings = StratumSettings()
@@ -190,6 +192,18 @@ class Config(Section, frozen=True, kw_only=True):
         """The database's URL with the default filled in."""
         return self.database.url or f"sqlite:///{self.data_path / 'millpond.db'}"
 
+    @property
+    def sharelog_settings(self) -> ShareLogSettings:
+        """The share log's settings with the URL's default filled in.
+
+        By default a file of its own, so that the log's commits never wait for
+        the ledger's; with PostgreSQL the same database.
+        """
+        url = self.sharelog.url
+        if not url and self.database_url.startswith("sqlite"):
+            url = f"sqlite:///{self.data_path / 'shares.db'}"
+        return msgspec.structs.replace(self.sharelog, url=url or self.database_url)
+
 
 def check(config: Config) -> list[Fault]:
     """Faults that only show when settings are seen together."""
@@ -201,11 +215,16 @@ def check(config: Config) -> list[Fault]:
 
 
 def _check_urls(config: Config) -> list[Fault]:
-    try:
-        parse_url(config.database_url)
-    except InvalidInputError as error:
-        return [Fault("database.url", error.message.removeprefix("database.url "))]
-    return []
+    urls = {"database.url": config.database_url, "sharelog.url": config.sharelog.url}
+    faults = []
+    for name, url in urls.items():
+        if not url:
+            continue
+        try:
+            parse_url(url)
+        except InvalidInputError as error:
+            faults.append(Fault(name, error.message.removeprefix("database.url ")))
+    return faults
 
 
 def _check_coins(config: Config) -> list[Fault]:

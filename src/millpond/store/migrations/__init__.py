@@ -1,0 +1,1 @@
+"""The schema's history: hand-written revisions in `versions`, one line of descent."""
