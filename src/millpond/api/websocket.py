@@ -15,7 +15,14 @@ from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
 
 from millpond.api.core import Core, CoreDep
-from millpond.api.hub import SNAPSHOT_TOPIC, Hub, Published, TooManyWatchersError, UnknownTopicError, Watcher
+from millpond.api.hub import (
+    SNAPSHOT_TOPIC,
+    Hub,
+    Published,
+    TooManyWatchersError,
+    UnknownTopicError,
+    Watcher,
+)
 from millpond.errors import MillpondError
 
 CLOSE_BAD_MESSAGE = 4000

@@ -99,9 +99,7 @@ async def miner_live(core: CoreDep, renderer: RendererDep, wallet: Wallet) -> Re
     return _html(body)
 
 
-async def _miner_body(
-    core: Core, renderer: Renderer, wallet: str
-) -> tuple[MinerDetail, Pool, str]:
+async def _miner_body(core: Core, renderer: Renderer, wallet: str) -> tuple[MinerDetail, Pool, str]:
     detail = await miner_detail(core, wallet)
     mined = [item.pool_id for item in detail.pools]
     snapshot = await core.poller.snapshot()
