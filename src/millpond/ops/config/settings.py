@@ -12,6 +12,9 @@ from millpond.mining.rewards.settings import RewardSettings
 from millpond.mining.sharelog.settings import ShareLogSettings
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+DEVCHAIN_LOGIN = "devchain"
+"""User and password of the embedded chain: play money, on the loopback only."""
+
 PartName = Literal["devchain", "edge", "worker", "api", "miner"]
 
 
@@ -146,10 +149,13 @@ class DevchainSettings(Section, frozen=True, kw_only=True):
     Attributes:
         host: Address that its JSON-RPC listens on.
         port: Port of the same; the next free one if it is taken.
+        block_time_s: Time between two blocks that its difficulty aims at. A
+            data directory keeps what it was made with.
     """
 
     host: str = "127.0.0.1"
     port: Port = 18999
+    block_time_s: Annotated[int, Meta(ge=1, le=600)] = 4
 
 
 class MinerSettings(Section, frozen=True, kw_only=True):
@@ -203,7 +209,8 @@ class Config(Section, frozen=True, kw_only=True):
             return self.daemons
         host, port = self.devchain.host, self.devchain.port
         coin = self.the_pools[0].coin
-        return (DaemonSettings(coin=coin, url=f"http://{host}:{port}"),)
+        login = DEVCHAIN_LOGIN
+        return (DaemonSettings(coin=coin, url=f"http://{host}:{port}", user=login, password=login),)
 
     @property
     def miner_enabled(self) -> bool:
