@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from millpond.api.settings import ApiSettings
 from millpond.mining.rewards.settings import RewardSettings
 from millpond.mining.sharelog.settings import ShareLogSettings
+from millpond.mining.stratum.settings import StratumLimits, VardiffSettings
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 DEVCHAIN_LOGIN = "devchain"
@@ -119,28 +121,30 @@ class SupervisorSettings(Section, frozen=True, kw_only=True):
     restart_limit: Annotated[int, Meta(ge=1, le=1000, extra={"unit": "crashes"})] = 20
 
 
-class HttpSettings(Section, frozen=True, kw_only=True):
-    """Where the pages and the JSON interface are served.
-
-    Attributes:
-        host: Address to listen on.
-        port: Port to listen on; the next free one if it is taken.
-    """
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
-
-
 class StratumSettings(Section, frozen=True, kw_only=True):
-    """Where miners connect.
+    """Where miners connect, and what is asked of them.
 
     Attributes:
         host: Address to listen on.
-        port: Port to listen on; the next free one if it is taken.
+        ports: One for each pool, in their order; pools beyond them take the
+            numbers that follow. A port that is taken gives way to the next.
+        edge: Name of this edge in the share log; another for each machine.
+        vardiff: How hard shares are made.
+        limits: What a connection may do.
     """
 
     host: str = "127.0.0.1"
-    port: Port = 3333
+    ports: Annotated[tuple[Port, ...], Meta(min_length=1)] = (3333,)
+    edge: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "edge-1"
+    vardiff: VardiffSettings = VardiffSettings()
+    limits: StratumLimits = StratumLimits()
+
+    def port(self, index: int) -> int:
+        """The port of the pool at `index`; 0 for any free one."""
+        if index < len(self.ports):
+            return self.ports[index]
+        last = self.ports[-1]
+        return last + 1 + index - len(self.ports) if last else 0
 
 
 class DevchainSettings(Section, frozen=True, kw_only=True):
@@ -178,16 +182,19 @@ class Config(Section, frozen=True, kw_only=True):
     Attributes:
         data_dir: Directory for the database, the share log, the devchain and
             what the running parts tell each other.
+        operator_key: Opens the operator's doors of the JSON interface; empty
+            keeps them shut. At least 16 characters.
     """
 
     data_dir: str = "./millpond-data"
+    operator_key: Annotated[str, Meta(pattern="^$|^.{16,}$")] = ""
     database: DatabaseSettings = DatabaseSettings()
     log: LogSettings = LogSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
     sharelog: ShareLogSettings = ShareLogSettings(url="")
     pools: tuple[PoolSettings, ...] = ()
     daemons: tuple[DaemonSettings, ...] = ()
-    http: HttpSettings = HttpSettings()
+    http: ApiSettings = ApiSettings()
     stratum: StratumSettings = StratumSettings()
     devchain: DevchainSettings = DevchainSettings()
     miner: MinerSettings = MinerSettings()
