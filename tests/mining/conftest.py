@@ -3,7 +3,7 @@
 import pytest
 
 from millpond.clock import ManualClock
-from millpond.store import Store, metadata
+from millpond.store import Store
 from tests.mining.share_log import HandLog
 
 
@@ -14,6 +14,4 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def hand_log(store: Store) -> HandLog:
-    async with store.begin() as tx:
-        await tx.run_sync(metadata.create_all)
     return await HandLog.make(store)

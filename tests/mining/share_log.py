@@ -1,6 +1,7 @@
 """A share log written by hand, group by group, in the format of the real one."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import insert
 
@@ -27,7 +28,7 @@ class HandLog:
     positions: list[Position] = field(default_factory=list)
 
     @classmethod
-    async def make(cls, store: Store, **names: str) -> "HandLog":
+    async def make(cls, store: Store, **names: Any) -> "HandLog":
         async with store.begin() as tx:
             await tx.run_sync(lambda c: metadata.create_all(c, tables=list(TABLES)))
         return cls(store, **names)

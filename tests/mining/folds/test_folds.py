@@ -9,7 +9,7 @@ from sqlalchemy import Table, select, update
 
 from millpond.clock import ManualClock
 from millpond.mining.folds import queries
-from millpond.mining.folds.figures import Rate
+from millpond.mining.folds.figures import Rate, window_start_s
 from millpond.mining.folds.service import Fold, LogReplacedError
 from millpond.mining.folds.statistics import Statistics, prune
 from millpond.mining.folds.tables import (
@@ -242,7 +242,7 @@ async def test_the_figures_of_the_api_are_those_of_the_window(
     assert (stats.total_miners, stats.active_miners) == (3, 1)
     assert (stats.total_workers, stats.active_workers) == (4, 2)
     assert stats.total_shares_24h == 12
-    window_s = (now_ms - queries.window_start_s(now_ms) * 1000) / 1000
+    window_s = (now_ms - window_start_s(now_ms) * 1000) / 1000
     assert stats.pool_hashrate == pytest.approx(11 * 256 * 2**32 / window_s, rel=1e-4)
     assert (stats.height, stats.network_difficulty) == (9, NETWORK)
     assert int(stats.current_target, 16) == (0xFFFF << 208 << 32) // NETWORK
