@@ -303,7 +303,7 @@ class SampleReads:
                 )
             ],
             receipts=(
-                await self.receipts(pool_id=POOL_ID, wallet=wallet, limit=3, cursor=None)
+                await self.receipts(pool_id=POOL_ID, wallet=wallet or "", limit=3, cursor=None)
             ).items,
         )
 

@@ -61,7 +61,7 @@ def percent(value: float) -> str:
 def share_of(pair: tuple[int, int]) -> str:
     """`(part, whole)` as a percentage; a dash when there is no whole."""
     part, whole = pair
-    return percent(part / whole) if whole else "–"
+    return percent(part / whole) if whole else "\u2013"
 
 
 def basis_points(value: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from markupsafe import Markup
+
 from millpond.api.core import Core
 from millpond.api.hub import SNAPSHOT_TOPIC, Watcher
 from millpond.api.models import Pool
@@ -25,7 +27,7 @@ async def stream(
     """Events until the client leaves, is too slow, or the server stops."""
     try:
         core.hub.subscribe(watcher, (SNAPSHOT_TOPIC,))
-        shown: dict[str, str] = {}
+        shown: dict[str, Markup] = {}
         yield b"retry: 2000\n\n"
         while True:
             snapshot = await core.poller.snapshot()

@@ -81,13 +81,12 @@ async def find_miner(core: CoreDep, wallet: WalletQuery = "") -> Redirect:
 @get("/miners/{wallet:str}", include_in_schema=False)
 async def miner(core: CoreDep, renderer: RendererDep, wallet: Wallet) -> Response[str]:
     """One address."""
-    detail, pool, body = await _miner_body(core, renderer, wallet)
+    detail, body = await _miner_body(core, renderer, wallet, whole=True)
     text = renderer.page(
         "miner.html",
         detail=detail,
         known=bool(detail.pools),
         body=Markup(body),  # noqa: S704 - rendered by the autoescaping template just above
-        series=await core.performance(pool.id, wallet=wallet, window="24h"),
     )
     return _html(text)
 
@@ -95,11 +94,14 @@ async def miner(core: CoreDep, renderer: RendererDep, wallet: Wallet) -> Respons
 @get("/miners/{wallet:str}/live", include_in_schema=False)
 async def miner_live(core: CoreDep, renderer: RendererDep, wallet: Wallet) -> Response[str]:
     """The part of a miner's page that changes."""
-    _, _, body = await _miner_body(core, renderer, wallet)
+    _, body = await _miner_body(core, renderer, wallet, whole=False)
     return _html(body)
 
 
-async def _miner_body(core: Core, renderer: Renderer, wallet: str) -> tuple[MinerDetail, Pool, str]:
+async def _miner_body(
+    core: Core, renderer: Renderer, wallet: str, *, whole: bool
+) -> tuple[MinerDetail, str]:
+    """The changing part; `whole` with the graph, which changes by itself afterwards."""
     detail = await miner_detail(core, wallet)
     mined = [item.pool_id for item in detail.pools]
     snapshot = await core.poller.snapshot()
@@ -116,12 +118,14 @@ async def _miner_body(core: Core, renderer: Renderer, wallet: str) -> tuple[Mine
         "miner_body.html",
         detail=detail,
         pool=pool,
+        whole=whole,
+        series=await core.performance(pool.id, wallet=wallet, window="24h") if whole else None,
         workers=workers.items,
         payouts=payouts.items,
         rejects=rejects,
         blocks=[block for block in snapshot.blocks if block.pool_id == pool.id][:10],
     )
-    return detail, pool, body
+    return detail, body
 
 
 @get("/blocks/{block_hash:str}", include_in_schema=False)
