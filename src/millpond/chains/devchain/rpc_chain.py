@@ -12,6 +12,7 @@ from millpond.chains.bitcoin.address import (
 from millpond.chains.bitcoin.amounts import from_sat
 from millpond.chains.bitcoin.errors import InvalidAddressError
 from millpond.chains.bitcoin.hashes import display
+from millpond.chains.bitcoin.pause import first_of
 from millpond.chains.bitcoin.wire import Outpoint, Transaction, target_of_bits
 from millpond.chains.devchain.chain import Devchain
 from millpond.chains.devchain.index import Node
@@ -358,14 +359,7 @@ class ChainMethods:
         """Until the tip changes, or later the mempool; a real daemon looks as seldom."""
         chain = self._chain
         while awaited[:64] == chain.tip.hash:
-            tip_changed = asyncio.ensure_future(self._changed.wait())
-            timer = asyncio.ensure_future(chain.clock.sleep(_LONGPOLL_MEMPOOL_S))
-            _, pending = await asyncio.wait(
-                (tip_changed, timer), return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await first_of(self._changed.wait(), chain.clock.sleep(_LONGPOLL_MEMPOOL_S))
             if awaited != longpoll_id(chain):
                 return
 
