@@ -1,1 +1,8 @@
-"""A room of Millpond; see docs/architecture.md."""
+"""Statistics folded from the share log, which can be thrown away and rebuilt.
+
+`Fold` reads groups of the share log behind its checkpoint and adds them to
+slices of a minute, an hour and a day for each worker and each pool, all in
+one transaction with the new checkpoint, so that every group counts exactly
+once. Rooms above hang themselves in as folders and take part in the same
+transaction. `queries` answers what the API and the pages ask.
+"""

@@ -1,0 +1,45 @@
+"""Serving the application on a socket."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from millpond.api.settings import ApiSettings
+from millpond.api.shell import Shell
+
+_BACKLOG = 1024
+_STOP_S = 5
+
+
+def make_server(app: Shell, settings: ApiSettings) -> uvicorn.Server:
+    """A uvicorn server that trusts no header; the application does that itself."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_STOP_S,
+        ws="websockets-sansio",
+        ws_max_size=16_384,
+        ws_ping_interval=None,
+        h11_max_incomplete_event_size=16_384,
+        limit_concurrency=None,
+    )
+    return uvicorn.Server(config)
+
+
+def bind(settings: ApiSettings) -> socket.socket:
+    """A listening socket, so that the caller knows the port before serving."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((settings.host, settings.port))
+    listener.setblocking(False)
+    return listener

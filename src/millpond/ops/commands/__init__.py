@@ -1,0 +1,21 @@
+"""One module a group of commands; each adds its own to the command line.
+
+The heads of these modules import nothing heavy: see `millpond.cli`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from millpond.ops.commands import config, database, doctor, init, parts, up
+
+REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
+    up.register,
+    parts.register,
+    init.register,
+    doctor.register,
+    database.register,
+    config.register,
+)

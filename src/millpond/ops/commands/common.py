@@ -1,0 +1,37 @@
+"""What the commands share: the option `--config` and reading it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from millpond.ops.config import Config
+
+CONFIG_ENV = "MILLPOND_CONFIG"
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        envvar=CONFIG_ENV,
+        help="The configuration; without one, the demo on the embedded devchain.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def read_config(path: Path | None) -> Config:
+    """The configuration from the file and the environment.
+
+    Raises:
+        ConfigError: It has faults.
+    """
+    from millpond.ops.config import load
+
+    return load(path, os.environ)

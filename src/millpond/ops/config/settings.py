@@ -1,0 +1,252 @@
+"""Every setting that exists, with its type, default, unit and meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from millpond.api.settings import ApiSettings
+from millpond.mining.rewards.settings import RewardSettings
+from millpond.mining.sharelog.settings import ShareLogSettings
+from millpond.mining.stratum.settings import StratumLimits, VardiffSettings
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+DEVCHAIN_LOGIN = "devchain"
+"""User and password of the embedded chain: play money, on the loopback only."""
+
+PartName = Literal["devchain", "edge", "worker", "api", "miner"]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A section of the configuration."""
+
+
+class DatabaseSettings(Section, frozen=True, kw_only=True):
+    """Where the ledger, the intents and the read models are kept.
+
+    Attributes:
+        url: `sqlite:///path` or `postgresql://user:password@host/name`; empty
+            for a SQLite file in the data directory.
+        pool_size: Connections that each process keeps open to read with.
+    """
+
+    url: str = ""
+    pool_size: Annotated[int, Meta(ge=1, le=100, extra={"unit": "connections"})] = 5
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """What is logged and how.
+
+    Attributes:
+        level: The least urgent events that are written.
+        format: `console` for a person, `json` for machines, `auto` for console
+            on a terminal and JSON elsewhere.
+        to: `stderr`, or `files` for `<data_dir>/logs/<part>.log`, turned over
+            at 10 MB, with only warnings on standard error; `auto` is `files`
+            under `millpond up` and `stderr` for a part that runs alone.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+    to: Literal["auto", "stderr", "files"] = "auto"
+
+
+class DaemonSettings(Section, frozen=True, kw_only=True):
+    """One coin daemon. Several of one coin stand in for each other.
+
+    Attributes:
+        coin: Name of the coin, as in `litecoin-regtest`.
+        url: Address of its JSON-RPC, as in `http://127.0.0.1:19443`.
+        user: RPC user; empty with a cookie file.
+        password: RPC password; empty with a cookie file.
+        cookie_file: Path of the daemon's `.cookie`, read anew at each refusal.
+        wallet: Name of the wallet that blocks pay to and payouts are paid
+            from; made by `millpond init`, or by `up`, when there is none.
+        timeout_s: How long an answer is waited for.
+    """
+
+    coin: str
+    url: str
+    user: str = ""
+    password: str = ""
+    cookie_file: str = ""
+    wallet: str = "millpond"
+    timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
+
+
+class PoolSettings(Section, frozen=True, kw_only=True):
+    """One pool: a coin, how its rewards are split, and how they are paid.
+
+    Attributes:
+        id: Short name in the database, the API and the share log; for good.
+        name: Name for people; the id when empty.
+        coin: Name of the coin.
+        address: Where blocks pay to; must be of the daemon's wallet, since
+            payouts are paid from there. Empty: one is made at the first start
+            and kept in the data directory.
+        tag: Words that the pool writes into its blocks.
+        rewards: How a block is split.
+    """
+
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    name: str = ""
+    coin: str
+    address: str = ""
+    tag: Annotated[str, Meta(max_length=40)] = "/Millpond/"
+    rewards: RewardSettings = RewardSettings()
+
+
+class SupervisorSettings(Section, frozen=True, kw_only=True):
+    """How `millpond up` keeps its parts.
+
+    Attributes:
+        parts: Parts to start; empty for those that the other settings call for.
+        ready_timeout_s: How long a part may take until it is ready.
+        stop_timeout_s: How long a part may take to stop before it is ended.
+        restart_first_s: Pause before a crashed part is started again; doubles
+            with each crash.
+        restart_longest_s: Longest pause between two starts.
+        restart_limit: Crashes in a row, none followed by a minute of health,
+            after which all is stopped.
+    """
+
+    parts: tuple[PartName, ...] = ()
+    ready_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
+    stop_timeout_s: Annotated[float, Meta(gt=0, le=600)] = 15.0
+    restart_first_s: Annotated[float, Meta(gt=0, le=60)] = 0.5
+    restart_longest_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    restart_limit: Annotated[int, Meta(ge=1, le=1000, extra={"unit": "crashes"})] = 20
+
+
+class StratumSettings(Section, frozen=True, kw_only=True):
+    """Where miners connect, and what is asked of them.
+
+    Attributes:
+        host: Address to listen on.
+        ports: One for each pool, in their order; pools beyond them take the
+            numbers that follow. A port that is taken gives way to the next.
+        edge: Name of this edge in the share log; another for each machine.
+        vardiff: How hard shares are made.
+        limits: What a connection may do.
+    """
+
+    host: str = "127.0.0.1"
+    ports: Annotated[tuple[Port, ...], Meta(min_length=1)] = (3333,)
+    edge: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "edge-1"
+    vardiff: VardiffSettings = VardiffSettings()
+    limits: StratumLimits = StratumLimits()
+
+    def port(self, index: int) -> int:
+        """The port of the pool at `index`; 0 for any free one."""
+        if index < len(self.ports):
+            return self.ports[index]
+        last = self.ports[-1]
+        return last + 1 + index - len(self.ports) if last else 0
+
+
+class DevchainSettings(Section, frozen=True, kw_only=True):
+    """The embedded chain, used when no daemon is named.
+
+    Attributes:
+        host: Address that its JSON-RPC listens on.
+        port: Port of the same; the next free one if it is taken.
+        block_time_s: Time between two blocks that its difficulty aims at. A
+            data directory keeps what it was made with.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 18999
+    block_time_s: Annotated[int, Meta(ge=1, le=600)] = 4
+
+
+class MinerSettings(Section, frozen=True, kw_only=True):
+    """The built-in miner that `millpond up` starts.
+
+    Attributes:
+        enabled: `auto` mines on the devchain and nowhere else.
+        load: Share of one core that it may use.
+        wallet: Address to mine to; on the devchain one is made when empty.
+    """
+
+    enabled: Literal["auto", "yes", "no"] = "auto"
+    load: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    wallet: str = ""
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole configuration.
+
+    Attributes:
+        data_dir: Directory for the database, the share log, the devchain and
+            what the running parts tell each other.
+        operator_key: Opens the operator's doors of the JSON interface; empty
+            keeps them shut. At least 16 characters.
+    """
+
+    data_dir: str = "./millpond-data"
+    operator_key: Annotated[str, Meta(pattern="^$|^.{16,}$")] = ""
+    database: DatabaseSettings = DatabaseSettings()
+    log: LogSettings = LogSettings()
+    supervisor: SupervisorSettings = SupervisorSettings()
+    sharelog: ShareLogSettings = ShareLogSettings(url="")
+    pools: tuple[PoolSettings, ...] = ()
+    daemons: tuple[DaemonSettings, ...] = ()
+    http: ApiSettings = ApiSettings()
+    stratum: StratumSettings = StratumSettings()
+    devchain: DevchainSettings = DevchainSettings()
+    miner: MinerSettings = MinerSettings()
+
+    @property
+    def the_pools(self) -> tuple[PoolSettings, ...]:
+        """The pools; the demo's on the devchain when nothing is named."""
+        return self.pools or (PoolSettings(id="dev-main", name="Devcoin", coin="devcoin"),)
+
+    @property
+    def uses_devchain(self) -> bool:
+        """True when no daemon is named, so that the embedded chain is used."""
+        return not self.daemons
+
+    @property
+    def the_daemons(self) -> tuple[DaemonSettings, ...]:
+        """The daemons; the embedded chain's when none is named."""
+        if self.daemons:
+            return self.daemons
+        host, port = self.devchain.host, self.devchain.port
+        coin = self.the_pools[0].coin
+        login = DEVCHAIN_LOGIN
+        return (DaemonSettings(coin=coin, url=f"http://{host}:{port}", user=login, password=login),)
+
+    @property
+    def miner_enabled(self) -> bool:
+        """True when the built-in miner is started."""
+        return self.miner.enabled == "yes" or (self.miner.enabled == "auto" and self.uses_devchain)
+
+    @property
+    def data_path(self) -> Path:
+        """The data directory, absolute."""
+        return Path(self.data_dir).expanduser().absolute()
+
+    @property
+    def run_path(self) -> Path:
+        """Where parts leave heartbeats, metrics and locks."""
+        return self.data_path / "run"
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL with the default filled in."""
+        return self.database.url or f"sqlite:///{self.data_path / 'millpond.db'}"
+
+    @property
+    def sharelog_settings(self) -> ShareLogSettings:
+        """The share log's settings with the URL's default filled in.
+
+        By default a file of its own, so that the log's commits never wait for
+        the ledger's; with PostgreSQL the same database.
+        """
+        url = self.sharelog.url
+        if not url and self.database_url.startswith("sqlite"):
+            url = f"sqlite:///{self.data_path / 'shares.db'}"
+        return msgspec.structs.replace(self.sharelog, url=url or self.database_url)

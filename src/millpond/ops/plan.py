@@ -1,0 +1,94 @@
+"""Which parts run, on which ports, in which order: decided before anything starts."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from millpond.ops.config import Config
+from millpond.ops.process import next_free_port
+from millpond.ops.supervisor import PartPlan, Say
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "devchain": (),
+    "worker": ("devchain",),
+    "edge": ("devchain",),
+    "api": ("devchain",),
+    "miner": ("edge",),
+}
+# The miner goes first, so that nothing is sent to an edge that is going; the
+# edge next, so that the worker can still fold what it committed last; the
+# chain last, because all others talk to it.
+STOP_RANK = {"miner": 0, "edge": 1, "worker": 2, "api": 2, "devchain": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that were found free; one for Stratum for each pool."""
+
+    http: int
+    stratum: tuple[int, ...]
+    devchain: int
+
+    def environment(self) -> dict[str, str]:
+        """The same as settings for the parts."""
+        return {
+            "MILLPOND__HTTP__PORT": str(self.http),
+            "MILLPOND__STRATUM__PORTS": str(list(self.stratum)),
+            "MILLPOND__DEVCHAIN__PORT": str(self.devchain),
+        }
+
+
+def parts_for(config: Config) -> tuple[str, ...]:
+    """Names of the parts to start, in the order of starting."""
+    named = config.supervisor.parts
+    if named:
+        return tuple(name for name in NEEDS if name in named)
+    chosen = ["worker", "edge", "api"]
+    if config.uses_devchain:
+        chosen.insert(0, "devchain")
+    if config.miner_enabled:
+        chosen.append("miner")
+    return tuple(chosen)
+
+
+def plan_parts(names: tuple[str, ...], config_path: Path | None) -> list[PartPlan]:
+    """How the supervisor starts and stops each of `names`."""
+    config = ("--config", str(config_path.absolute())) if config_path else ()
+    return [
+        PartPlan(
+            name=name,
+            command=(sys.executable, "-m", "millpond", name, *config),
+            needs=NEEDS[name],
+            stop_rank=STOP_RANK[name],
+        )
+        for name in names
+    ]
+
+
+def choose_ports(config: Config, say: Say) -> Ports:
+    """The ports as set, or the next free ones, with a word about each change.
+
+    Raises:
+        UnavailableError: No port near the one set is free.
+    """
+    taken: set[int] = set()
+
+    def choose(what: str, host: str, wanted: int) -> int:
+        port = next_free_port(host, wanted, taken)
+        taken.add(port)
+        if wanted not in (0, port):
+            say(f"ports     {wanted} for {what} is taken; using {port}")
+        return port
+
+    return Ports(
+        http=choose("pages", config.http.host, config.http.port),
+        stratum=tuple(
+            choose(f"the miners of {pool.id}", config.stratum.host, config.stratum.port(index))
+            for index, pool in enumerate(config.the_pools)
+        ),
+        devchain=choose("the devchain", config.devchain.host, config.devchain.port)
+        if config.uses_devchain
+        else config.devchain.port,
+    )
