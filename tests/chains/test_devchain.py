@@ -10,7 +10,7 @@ from millpond.chains.bitcoin.errors import RpcOutcomeUnknownError, RpcUnavailabl
 from millpond.chains.bitcoin.payment import SendVerdict, TxState
 from millpond.chains.bitcoin.rpc import RpcEndpoint
 from millpond.chains.bitcoin.wallet import Wallet
-from millpond.chains.bitcoin.wire import target_of_bits
+from millpond.chains.bitcoin.wire import bits_of_target, target_of_bits
 from millpond.chains.coins import coin_named
 from millpond.chains.devchain.chain import Devchain
 from millpond.chains.devchain.mining import mine_block
@@ -168,7 +168,7 @@ async def test_the_target_follows_the_time_that_blocks_took(seconds, factor):
 async def test_the_difficulty_never_falls_below_its_floor():
     params = DevParams(coin=COIN, block_time_s=10, initial_hashes=64)
     bits = await mine_with(ManualClock(1_800_000_000_000), params, 6000, 130)
-    assert max(map(target_of_bits, bits)) == params.limit_target
+    assert max(map(target_of_bits, bits)) == target_of_bits(bits_of_target(params.limit_target))
 
 
 def test_the_demo_starts_where_a_gentle_miner_finds_a_block_in_block_time():
