@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.clock import Clock, Entropy, Ids
 from millpond.intents import rows
@@ -15,6 +14,7 @@ from millpond.intents.errors import IntentConflictError
 from millpond.intents.model import Intent, IntentEvent, IntentState
 from millpond.intents.tables import intent_lane_table, intent_table
 from millpond.store import Store, Tx
+from millpond.store.sql import insert_or_ignore
 
 _C = intent_table.c
 
@@ -72,8 +72,9 @@ class Intents:
         )
         values = msgspec.structs.asdict(intent)
         if lane != rows.NO_LANE:
-            await _insert_or_ignore(tx, intent_lane_table, {"lane": lane, "intent_id": None})
-        if not await _insert_or_ignore(tx, intent_table, values):
+            await tx.execute(insert_or_ignore(tx, intent_lane_table).values(lane=lane))
+        written = await tx.execute(insert_or_ignore(tx, intent_table).values(values))
+        if written.rowcount != 1:
             return await self._earlier(tx, intent)
         await rows.add_event(tx, intent, None, at_ms=now_ms, actor=actor)
         return intent
@@ -157,9 +158,3 @@ def _blank(intent_id: str, kind: str, key: str, now_ms: int) -> Intent:
         asked_ms=0,
         refused="",
     )
-
-
-async def _insert_or_ignore(tx: Tx, table: Any, values: dict[str, Any]) -> bool:
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing().values(**values)
-    return (await tx.execute(statement)).rowcount == 1
