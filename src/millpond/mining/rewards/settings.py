@@ -9,7 +9,12 @@ BASIS = 10_000
 
 
 class FeeOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Other rates for one worker or one address; None keeps the pool's rate."""
+    """Other rates for one worker or one address; None keeps the pool's rate.
+
+    Attributes:
+        fee_bp: What the pool keeps.
+        donation_bp: What goes to the pool's `donation_wallet`.
+    """
 
     fee_bp: int | None = None
     donation_bp: int | None = None
