@@ -35,7 +35,7 @@ class PostgresServer:
     """A PostgreSQL server of this test session."""
 
     port: int
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"

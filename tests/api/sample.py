@@ -286,11 +286,11 @@ class SampleReads:
         ]
         return self._page([] if self.empty else rows, limit, cursor)
 
-    async def proof(self, tx: Tx, *, wallet: str, block: Block) -> Proof | None:
+    async def proof(self, tx: Tx, *, wallet: str | None, block: Block) -> Proof | None:
         return Proof(
             block=block,
             scheme="pplns",
-            wallet=wallet,
+            wallet=wallet or "",
             window_weight=str(1 << 40),
             allocations=[
                 Allocation(
@@ -303,7 +303,7 @@ class SampleReads:
                 )
             ],
             receipts=(
-                await self.receipts(pool_id=POOL_ID, wallet=wallet, limit=3, cursor=None)
+                await self.receipts(pool_id=POOL_ID, wallet=wallet or "", limit=3, cursor=None)
             ).items,
         )
 

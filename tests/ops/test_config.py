@@ -55,6 +55,33 @@ def test_faults_between_settings_are_found_too():
     assert found[1].startswith("daemons[0].coin: no coin is named 'dog'")
 
 
+def test_pools_and_daemons_must_fit_together():
+    found = faults_of(
+        """
+        [[pools]]
+        id = "a"
+        coin = "bitcoin"
+        address = "nonsense"
+        [[pools]]
+        id = "a"
+        coin = "litecoin"
+        rewards = { donation_bp = 20000 }
+        [[daemons]]
+        coin = "litecoin"
+        url = "ftp://x"
+        user = "u"
+        cookie_file = "c"
+        """
+    )
+    text = "\n".join(found)
+    assert "pools: the id a is given 2 times" in text
+    assert "pools[0].coin: no daemon is named for bitcoin" in text
+    assert "pools[0].address: " in text
+    assert "pools[1].rewards: fee and donation of the pool must be" in text
+    assert "daemons[0].url: starts with http://" in text
+    assert "daemons[0]: has a cookie file and a user" in text
+
+
 def test_a_section_in_the_wrong_shape_is_named():
     found = faults_of('http = 1\n[daemons]\ncoin = "devcoin"')
     assert "http: is a section, not a single value" in found
@@ -63,7 +90,8 @@ def test_a_section_in_the_wrong_shape_is_named():
 
 def test_the_environment_wins_over_the_file():
     config = load_text(
-        '[http]\nport = 1\n[[daemons]]\ncoin = "devcoin"\nurl = "http://a"',
+        '[http]\nport = 1\n[[pools]]\nid = "p"\ncoin = "devcoin"\n'
+        '[[daemons]]\ncoin = "devcoin"\nurl = "http://a"',
         {
             "MILLPOND__HTTP__PORT": "9090",
             "MILLPOND__DAEMONS__0__URL": "http://b",
@@ -96,6 +124,9 @@ def test_secrets_are_never_shown():
         """
         [database]
         url = "postgresql://pool:hush@db/millpond"
+        [[pools]]
+        id = "ltc-main"
+        coin = "litecoin"
         [[daemons]]
         coin = "litecoin"
         url = "http://127.0.0.1:9332"
@@ -111,7 +142,11 @@ def test_secrets_are_never_shown():
 
 
 def test_what_is_shown_can_be_read_again():
-    config = load_text('[[daemons]]\ncoin = "litecoin"\nurl = "http://127.0.0.1:9332"', {})
+    config = load_text(
+        '[[pools]]\nid = "p"\ncoin = "litecoin"\n'
+        '[[daemons]]\ncoin = "litecoin"\nurl = "http://127.0.0.1:9332"',
+        {},
+    )
     assert load_text(in_force(config), {}) == config
     assert load_text(explained(config), {}) == config
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import struct
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 DIFFICULTY_1 = {"sha256d": 0xFFFF << 208, "scrypt": 0xFFFF << 224}
 
@@ -42,7 +42,7 @@ class Job:
     target: int
 
     @classmethod
-    def parse(cls, params: list) -> Job:
+    def parse(cls, params: list[Any]) -> Job:
         job_id, previous, one, two, branch, version, bits, time, _ = params
         words = bytes.fromhex(previous)
         compact = int(bits, 16)
@@ -67,7 +67,7 @@ class Tally:
 
     sent: int = 0
     accepted: int = 0
-    rejected: list[list] = field(default_factory=list)
+    rejected: list[list[Any]] = field(default_factory=list)
 
 
 class StratumMiner:
@@ -84,7 +84,7 @@ class StratumMiner:
         self._counter = 0
         self._job: Job | None = None
         self._new_job = asyncio.Event()
-        self._answers: dict[int, asyncio.Future] = {}
+        self._answers: dict[int, asyncio.Future[Any]] = {}
         self._next_id = 0
 
     async def __aenter__(self) -> Self:
@@ -105,7 +105,7 @@ class StratumMiner:
         except ConnectionError:
             return
 
-    async def call(self, method: str, params: list):
+    async def call(self, method: str, params: list[Any]):
         self._next_id += 1
         answer = asyncio.get_running_loop().create_future()
         self._answers[self._next_id] = answer
@@ -187,7 +187,7 @@ class StratumMiner:
                     waiting.set_exception(gone)
                     waiting.exception()
 
-    def _take(self, message: dict) -> None:
+    def _take(self, message: dict[str, Any]) -> None:
         match message.get("method"):
             case None:
                 waiting = self._answers.pop(message["id"], None)
@@ -206,6 +206,6 @@ class StratumMiner:
 class RefusedError(Exception):
     """The pool said no."""
 
-    def __init__(self, error: list) -> None:
+    def __init__(self, error: list[Any]) -> None:
         super().__init__(str(error))
         self.error = error

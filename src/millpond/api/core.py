@@ -11,11 +11,16 @@ from litestar.params import SkipValidation
 
 from millpond.api.deps import ApiDeps
 from millpond.api.hub import Hub
+from millpond.api.models import Performance
 from millpond.api.poller import Poller
 from millpond.chains.coins import Coin
 from millpond.errors import InvalidInputError, NotFoundError
 from millpond.identity import Identity, Verifier
 from millpond.identity.service import operator_key_hash
+from millpond.store.cache import SingleFlightCache
+
+_SERIES_TTL_S = 5
+_SERIES_KEPT = 500
 
 
 class Core:
@@ -34,12 +39,28 @@ class Core:
             queue_size=settings.queue_size,
         )
         self.poller = Poller(deps.store, deps.reads, self.hub, deps.clock, settings.poll_interval_s)
+        self._series: SingleFlightCache[tuple[str | None, ...], Performance] = SingleFlightCache(
+            "api_series", ttl_s=_SERIES_TTL_S, max_size=_SERIES_KEPT, clock=deps.clock
+        )
         key = deps.operator_key
         self.identity = Identity(
             deps.clock,
             deps.entropy,
             operator_key_sha256=operator_key_hash(key) if key else None,
         )
+
+    async def performance(
+        self, pool_id: str, *, wallet: str | None = None, worker: str | None = None, window: str
+    ) -> Performance:
+        """A series, read at most once in a few seconds however many ask."""
+
+        async def load() -> Performance:
+            async with self.store.read() as tx:
+                return await self.reads.performance(
+                    tx, pool_id=pool_id, wallet=wallet, worker=worker, window=window
+                )
+
+        return await self._series.get((pool_id, wallet, worker, window), load)
 
     def pool(self, pool_id: str | None) -> tuple[str, Coin]:
         """A pool's id and coin; the first pool if none is named.

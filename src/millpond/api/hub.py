@@ -11,6 +11,9 @@ from typing import Any
 from millpond.errors import MillpondError
 
 TOPICS = ("stats", "blocks", "payouts", "workers", "orders", "alerts")
+SNAPSHOT_TOPIC = "_snapshot"
+"""Inside only: something that live pages show has changed."""
+
 WORKER_PREFIX = "worker:"
 MAX_TOPICS_PER_WATCHER = 50
 MAX_WATCHED_WORKERS = 1_000
@@ -207,4 +210,4 @@ class Hub:
 def _known(topic: str) -> bool:
     if topic.startswith(WORKER_PREFIX):
         return 0 < len(topic) - len(WORKER_PREFIX) <= 200
-    return topic in TOPICS
+    return topic in TOPICS or topic == SNAPSHOT_TOPIC

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from millpond.api.hub import WORKER_PREFIX, Hub
+from millpond.api.hub import SNAPSHOT_TOPIC, WORKER_PREFIX, Hub
 from millpond.api.models import Block, Payout, Pool, Reject, Stats, Worker, iso
 from millpond.api.ports import Reads
 from millpond.clock import Clock
@@ -83,7 +83,6 @@ class Poller:
         self._clock = clock
         self._interval_s = interval_s
         self._snapshot: Snapshot | None = None
-        self._changed = asyncio.Event()
         self._lock = asyncio.Lock()
 
     async def snapshot(self) -> Snapshot:
@@ -93,12 +92,6 @@ class Poller:
                 if self._snapshot is None:
                     await self.look()
         assert self._snapshot is not None
-        return self._snapshot
-
-    async def changed(self, seen: int) -> Snapshot:
-        """Wait until the version is not `seen` any more."""
-        while self._snapshot is None or self._snapshot.version == seen:
-            await self._changed.wait()
         return self._snapshot
 
     async def run(self) -> None:
@@ -118,8 +111,6 @@ class Poller:
         self._snapshot = new
         if old is None or old.version != new.version:
             self._publish(old, new)
-            waiting, self._changed = self._changed, asyncio.Event()
-            waiting.set()
 
     async def _read(self, tx: Tx) -> Snapshot:
         reads = self._reads
@@ -152,6 +143,7 @@ class Poller:
         for name, worker in new.watched.items():
             if known.get(name) != worker:
                 self._hub.publish(WORKER_PREFIX + name, worker)
+        self._hub.publish(SNAPSHOT_TOPIC, new.version)
 
 
 def _publish_rows(

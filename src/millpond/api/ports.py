@@ -101,8 +101,8 @@ class Reads(Protocol):
     ) -> Page[Receipt]:
         """Groups of the share log with this address's shares, newest first."""
 
-    async def proof(self, tx: Tx, *, wallet: str, block: Block) -> Proof | None:
-        """The stored allocation of a block, from the point of view of an address."""
+    async def proof(self, tx: Tx, *, wallet: str | None, block: Block) -> Proof | None:
+        """How a block's reward was split; with the receipts of an address if one is named."""
 
 
 class Writes(Protocol):

@@ -15,7 +15,14 @@ from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
 
 from millpond.api.core import Core, CoreDep
-from millpond.api.hub import Hub, Published, TooManyWatchersError, UnknownTopicError, Watcher
+from millpond.api.hub import (
+    SNAPSHOT_TOPIC,
+    Hub,
+    Published,
+    TooManyWatchersError,
+    UnknownTopicError,
+    Watcher,
+)
 from millpond.errors import MillpondError
 
 CLOSE_BAD_MESSAGE = 4000
@@ -151,6 +158,8 @@ class _Connection:
 
     async def _subscribe(self, command: Subscribe) -> None:
         topics = sorted(set(command.topics))
+        if SNAPSHOT_TOPIC in topics:
+            raise UnknownTopicError("that topic is for the pages of this site")
         missed: list[Published] | None = []
         if command.last_event_id is not None:
             missed = self._hub.since(topics, command.last_event_id)

@@ -222,7 +222,7 @@ async def _ids(tx: Tx, paths: Collection[str]) -> dict[str, int]:
     query = select(tables.accounts.c.path, tables.accounts.c.id).where(
         any_of(tx, tables.accounts.c.path, list(paths))
     )
-    return dict(await tx.execute(query))
+    return {row.path: row.id for row in await tx.execute(query)}
 
 
 async def create_accounts(

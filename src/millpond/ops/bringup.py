@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from millpond.errors import MillpondError
 from millpond.ops.config import Config
+from millpond.ops.heartbeat import write_atomically
 from millpond.ops.plan import Ports, choose_ports, parts_for, plan_parts
 from millpond.ops.process import exclusive
 from millpond.ops.supervisor import Say, Supervisor
@@ -23,7 +23,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: int
     url: str
-    stratum: str
+    stratum: list[str]
 
 
 def bring_up(config: Config, *, config_path: Path | None, say: Say) -> None:
@@ -47,13 +47,14 @@ async def _bring_up(config: Config, config_path: Path | None, say: Say) -> None:
     where = Endpoints(
         pid=os.getpid(),
         url=f"http://{_host(config.http.host)}:{ports.http}/",
-        stratum=f"stratum+tcp://{_host(config.stratum.host)}:{ports.stratum}",
+        stratum=[f"stratum+tcp://{_host(config.stratum.host)}:{port}" for port in ports.stratum],
     )
 
     def announce(_state: str) -> None:
         say("")
         say(f"  pages   {where.url}")
-        say(f"  miners  {where.stratum}")
+        for pool, url in zip(config.the_pools, where.stratum, strict=True):
+            say(f"  miners  {url}  ({pool.id}, {pool.coin})")
         say("")
 
     supervisor = Supervisor(
@@ -69,12 +70,12 @@ async def _bring_up(config: Config, config_path: Path | None, say: Say) -> None:
         loop.add_signal_handler(number, _on_signal, supervisor, say)
     marker = config.run_path / "up.json"
     marker.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(marker, msgspec.json.encode(where))
     try:
         await supervisor.run()
-    except MillpondError:
+    finally:
+        marker.unlink(missing_ok=True)
         say("all stopped")
-        raise
-    say("all stopped")
 
 
 def _environment(config: Config, ports: Ports) -> dict[str, str]:

@@ -25,17 +25,17 @@ STOP_RANK = {"miner": 0, "edge": 1, "worker": 2, "api": 2, "devchain": 3}
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports that were found free."""
+    """The ports that were found free; one for Stratum for each pool."""
 
     http: int
-    stratum: int
+    stratum: tuple[int, ...]
     devchain: int
 
     def environment(self) -> dict[str, str]:
         """The same as settings for the parts."""
         return {
             "MILLPOND__HTTP__PORT": str(self.http),
-            "MILLPOND__STRATUM__PORT": str(self.stratum),
+            "MILLPOND__STRATUM__PORTS": str(list(self.stratum)),
             "MILLPOND__DEVCHAIN__PORT": str(self.devchain),
         }
 
@@ -84,7 +84,10 @@ def choose_ports(config: Config, say: Say) -> Ports:
 
     return Ports(
         http=choose("pages", config.http.host, config.http.port),
-        stratum=choose("miners", config.stratum.host, config.stratum.port),
+        stratum=tuple(
+            choose(f"the miners of {pool.id}", config.stratum.host, config.stratum.port(index))
+            for index, pool in enumerate(config.the_pools)
+        ),
         devchain=choose("the devchain", config.devchain.host, config.devchain.port)
         if config.uses_devchain
         else config.devchain.port,

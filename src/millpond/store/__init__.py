@@ -2,8 +2,8 @@
 
 Knows nothing of pools or money. Promises: a write transaction (`Store.begin`)
 is all or nothing and durable when it returns; on SQLite there is one writer
-at a time, on PostgreSQL writers order themselves by row locks; every reader
-(`Store.read`) sees one snapshot.
+at a time, in the order of asking, over all processes; on PostgreSQL writers
+order themselves by row locks; every reader (`Store.read`) sees one snapshot.
 """
 
 from millpond.store.engine import Store, Tx

@@ -13,11 +13,21 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from millpond.errors import InvalidInputError
+from millpond.store.errors import typed_errors, unreachable_errors
+from millpond.store.turns import WriterTurns
 
 Tx: TypeAlias = AsyncConnection
 """A connection inside a transaction. Functions that take a `Tx` never commit."""
 
-_BUSY_TIMEOUT_MS = 30_000
+_PATIENCE_S = 60
+"""Longest wait for a connection or for the writer's turn."""
+
+_POSTGRESQL_SETTINGS = {
+    "application_name": "millpond",
+    # A transaction is short; one that hangs must not hold its locks for ever.
+    "idle_in_transaction_session_timeout": "60000",
+    "jit": "off",
+}
 
 
 def parse_url(url: str) -> URL:
@@ -42,12 +52,15 @@ def parse_url(url: str) -> URL:
 
 
 class Store:
-    """A database with one way to write and one way to read."""
+    """A database with one way to write and one way to read; for one event loop."""
 
-    def __init__(self, url: URL, writer: AsyncEngine, reader: AsyncEngine) -> None:
+    def __init__(
+        self, url: URL, writer: AsyncEngine, reader: AsyncEngine, turns: WriterTurns | None
+    ) -> None:
         self.url = url
         self._writer = writer
         self._reader = reader
+        self._turns = turns
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -59,46 +72,92 @@ class Store:
         """Open the database at `url`; SQLite files are made when missing.
 
         The schema is not touched: see `millpond.store.migrate`.
+
+        Args:
+            url: `sqlite:///path` or `postgresql://…`.
+            pool_size: Connections to read with, and on PostgreSQL also to write with.
+
+        Raises:
+            InvalidInputError: The text is no database URL that Millpond can open.
+            StoreBusyError: The SQLite file is locked by somebody else.
         """
         parsed = parse_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            assert parsed.database is not None
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            # One writer a process; other processes wait on SQLite's own lock.
-            writer = _sqlite_engine(parsed, begin="BEGIN IMMEDIATE", pool_size=1)
-            reader = _sqlite_engine(parsed, begin="BEGIN", pool_size=pool_size)
-        else:
-            writer = create_async_engine(parsed, pool_size=pool_size, max_overflow=0)
-            reader = create_async_engine(
-                parsed,
-                pool_size=pool_size,
-                max_overflow=0,
-                isolation_level="REPEATABLE READ",
-            )
-        return cls(parsed, writer, reader)
+        if parsed.get_backend_name() == "postgresql":
+            writer = _postgresql_engine(parsed, pool_size, isolation="READ COMMITTED")
+            reader = _postgresql_engine(parsed, pool_size, isolation="REPEATABLE READ")
+            return cls(parsed, writer, reader, None)
+        assert parsed.database is not None
+        path = Path(parsed.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer = _sqlite_engine(parsed, begin="BEGIN IMMEDIATE", pool_size=1)
+        reader = _sqlite_engine(parsed, begin="BEGIN", pool_size=pool_size)
+        store = cls(parsed, writer, reader, WriterTurns(path, patience_s=_PATIENCE_S))
+        # The first connection turns the file to WAL, which no reader may disturb.
+        async with store.begin():
+            pass
+        return store
 
     @contextlib.asynccontextmanager
     async def begin(self) -> AsyncIterator[Tx]:
-        """A write transaction: committed at the end, rolled back on an exception."""
-        async with self._writer.begin() as connection:
-            yield connection
+        """A write transaction: committed at the end, rolled back on an exception.
+
+        Cancelled inside, it is rolled back; cancelled during the commit, it may
+        be either, as after a power cut: transfers and intents bear repeating.
+
+        Raises:
+            TransactionConflictError: Rolled back because of another; see `retrying`.
+            StoreBusyError: No turn or connection in time; nothing was done.
+            StoreLostError: The connection broke.
+        """
+        turn = contextlib.nullcontext() if self._turns is None else self._turns.turn()
+        async with turn:
+            with typed_errors():
+                async with _connected(self._writer) as connection, connection.begin():
+                    yield connection
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
-        """A snapshot to read from; writing in it is an error."""
-        async with self._reader.connect() as connection:
-            if self.dialect == "postgresql":
-                await connection.execute(text("SET TRANSACTION READ ONLY"))
-            yield connection
+        """A snapshot to read from; writing in it is an error.
+
+        Raises:
+            StoreBusyError: No connection in time.
+            StoreLostError: The connection broke.
+        """
+        with typed_errors():
+            async with _connected(self._reader) as connection:
+                if self.dialect == "postgresql":
+                    await connection.execute(text("SET TRANSACTION READ ONLY"))
+                yield connection
 
     async def close(self) -> None:
         """Close all connections."""
         await self._writer.dispose()
         await self._reader.dispose()
+        if self._turns is not None:
+            self._turns.close()
+
+
+@contextlib.asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async with contextlib.AsyncExitStack() as held:
+        with unreachable_errors():
+            connection = await held.enter_async_context(engine.connect())
+        yield connection
+
+
+def _postgresql_engine(url: URL, pool_size: int, *, isolation: Any) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_PATIENCE_S,
+        isolation_level=isolation,
+        connect_args={"server_settings": _POSTGRESQL_SETTINGS},
+    )
 
 
 def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0)
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=_PATIENCE_S)
     reads_only = begin == "BEGIN"
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -106,8 +165,9 @@ def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
         # The driver must not open transactions by itself: we say BEGIN below.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE_S * 1000}")
+        if not reads_only:
+            cursor.execute("PRAGMA journal_mode = WAL")
         # NORMAL loses acknowledged commits at a power cut (docs/decisions).
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")

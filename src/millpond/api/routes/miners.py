@@ -115,10 +115,7 @@ async def performance(
 ) -> Performance:
     """An address's hashrate and shares over time, or one worker's."""
     chosen = choose_pool(core, wallet, pool_id)
-    async with core.store.read() as tx:
-        return await core.reads.performance(
-            tx, pool_id=chosen, wallet=wallet, worker=worker, window=window
-        )
+    return await core.performance(chosen, wallet=wallet, worker=worker, window=window)
 
 
 @get("/api/v1/miners/{wallet:str}/shares/receipts", tags=["miners"])

@@ -64,10 +64,7 @@ async def pool_miners(
 async def pool_performance(core: CoreDep, pool_id: PoolId, window: Window = "24h") -> Performance:
     """A pool's hashrate and shares over time."""
     core.pool(pool_id)
-    async with core.store.read() as tx:
-        return await core.reads.performance(
-            tx, pool_id=pool_id, wallet=None, worker=None, window=window
-        )
+    return await core.performance(pool_id, window=window)
 
 
 @get("/api/v1/pools/{pool_id:str}/payments", tags=["pools"])

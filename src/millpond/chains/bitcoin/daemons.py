@@ -17,6 +17,7 @@ from millpond.chains.bitcoin.errors import (
     RpcUnavailableError,
 )
 from millpond.chains.bitcoin.health import DaemonHealth, HealthSettings, Tip
+from millpond.chains.bitcoin.pause import pause
 from millpond.chains.bitcoin.rpc import RpcEndpoint
 from millpond.chains.coins import Coin
 from millpond.clock import Clock
@@ -157,14 +158,7 @@ class DaemonSet:
         """Watch the daemons until `stop` is set."""
         while not stop.is_set():
             await self.check()
-            waits = (
-                asyncio.ensure_future(stop.wait()),
-                asyncio.ensure_future(self._clock.sleep(self._settings.interval_s)),
-            )
-            _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await pause(self._clock, self._settings.interval_s, stop)
 
     def _order(self) -> list[int]:
         """The current daemon first, then the others by preference; broken circuits last."""

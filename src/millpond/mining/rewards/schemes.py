@@ -185,6 +185,8 @@ def _groups(settings: RewardSettings) -> Scheme:
 def _pps(settings: RewardSettings) -> Scheme:
     if settings.block_reward <= 0:
         raise RewardSettingsError("rewards.block_reward is what a block is worth, in base units")
+    if settings.credit_interval_s <= 0:
+        raise RewardSettingsError("rewards.credit_interval_s is more than nothing")
     return Pps(settings.block_reward)
 
 

@@ -9,7 +9,12 @@ BASIS = 10_000
 
 
 class FeeOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Other rates for one worker or one address; None keeps the pool's rate."""
+    """Other rates for one worker or one address; None keeps the pool's rate.
+
+    Attributes:
+        fee_bp: What the pool keeps.
+        donation_bp: What goes to the pool's `donation_wallet`.
+    """
 
     fee_bp: int | None = None
     donation_bp: int | None = None
@@ -64,6 +69,7 @@ class RewardSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         young_window: PPLNS: who gets the part of a window that is not yet
             full: `miners` (paid by what is there) or `pool`.
         block_reward: PPS: base units that a block is worth to a share.
+        credit_interval_s: PPS: how often shares are paid to the balances, in log time.
         parts: Groups: whole parts for each address.
         fee_bp, donation_bp, donation_wallet, overrides: See `FeeRules`.
     """
@@ -72,6 +78,7 @@ class RewardSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     window: str = "2"
     young_window: str = "miners"
     block_reward: int = 0
+    credit_interval_s: int = 600
     parts: dict[str, int] = {}
     fee_bp: int = 100
     donation_bp: int = 0

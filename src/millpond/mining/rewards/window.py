@@ -100,9 +100,7 @@ class WindowTaker:
 
     def _take_singly(self, shares: Iterable[tuple[str, int]]) -> bool:
         weights = self._weights
-        for worker, difficulty in shares:
-            if self.full:
-                break
+        for worker, difficulty in () if self.full else shares:
             weight = difficulty * self._scale
             self._count += 1
             if self._left is not None:

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import typer
 
-from millpond.ops.commands import config, database, doctor, parts, up
+from millpond.ops.commands import config, database, doctor, init, parts, up
 
 REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     up.register,
     parts.register,
+    init.register,
     doctor.register,
     database.register,
     config.register,

@@ -33,6 +33,22 @@ def explained(config: Config) -> str:
     return "\n".join(_section(config, "", notes)).strip()
 
 
+def template() -> str:
+    """A configuration to start from: every setting with its default, explained."""
+    config = msgspec.structs.replace(Config(), pools=Config().the_pools)
+    head = (
+        "# Configuration of Millpond. Everything is set to its default here; what is\n"
+        "# left out keeps its default. `millpond config show --explain` prints this\n"
+        "# with the values in force. To mine a real coin, name its daemon:\n"
+        "#\n"
+        "# [[daemons]]\n"
+        '# coin = "litecoin"\n'
+        '# url = "http://127.0.0.1:9332"\n'
+        '# cookie_file = "/var/lib/litecoin/.cookie"\n'
+    )
+    return f"{head}\n{explained(config)}\n"
+
+
 def reference() -> str:
     """Every setting as a Markdown table a section, for the documentation."""
     lines: list[str] = []

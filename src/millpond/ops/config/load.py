@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from millpond.ops.config.checks import check
 from millpond.ops.config.faults import ConfigError, Fault
 from millpond.ops.config.schema import default_of, struct_in
-from millpond.ops.config.settings import Config, check
+from millpond.ops.config.settings import Config
 
 ENV_PREFIX = "MILLPOND__"
 _MAX_FILE_BYTES = 1_000_000

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from millpond.chains.coins import COINS
-from millpond.errors import InvalidInputError
+from millpond.api.settings import ApiSettings
+from millpond.mining.rewards.settings import RewardSettings
 from millpond.mining.sharelog.settings import ShareLogSettings
-from millpond.ops.config.faults import Fault
-from millpond.store.engine import parse_url
+from millpond.mining.stratum.settings import StratumLimits, VardiffSettings
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+DEVCHAIN_LOGIN = "devchain"
+"""User and password of the embedded chain: play money, on the loopback only."""
+
 PartName = Literal["devchain", "edge", "worker", "api", "miner"]
 
 
@@ -62,8 +63,8 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
         user: RPC user; empty with a cookie file.
         password: RPC password; empty with a cookie file.
         cookie_file: Path of the daemon's `.cookie`, read anew at each refusal.
-        wallet: Name of the wallet that the rewards are paid to and payouts are
-            paid from; empty for the daemon's default wallet.
+        wallet: Name of the wallet that blocks pay to and payouts are paid
+            from; made by `millpond init`, or by `up`, when there is none.
         timeout_s: How long an answer is waited for.
     """
 
@@ -72,8 +73,30 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
     user: str = ""
     password: str = ""
     cookie_file: str = ""
-    wallet: str = ""
+    wallet: str = "millpond"
     timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
+
+
+class PoolSettings(Section, frozen=True, kw_only=True):
+    """One pool: a coin, how its rewards are split, and how they are paid.
+
+    Attributes:
+        id: Short name in the database, the API and the share log; for good.
+        name: Name for people; the id when empty.
+        coin: Name of the coin.
+        address: Where blocks pay to; must be of the daemon's wallet, since
+            payouts are paid from there. Empty: one is made at the first start
+            and kept in the data directory.
+        tag: Words that the pool writes into its blocks.
+        rewards: How a block is split.
+    """
+
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    name: str = ""
+    coin: str
+    address: str = ""
+    tag: Annotated[str, Meta(max_length=40)] = "/Millpond/"
+    rewards: RewardSettings = RewardSettings()
 
 
 class SupervisorSettings(Section, frozen=True, kw_only=True):
@@ -98,28 +121,30 @@ class SupervisorSettings(Section, frozen=True, kw_only=True):
     restart_limit: Annotated[int, Meta(ge=1, le=1000, extra={"unit": "crashes"})] = 20
 
 
-class HttpSettings(Section, frozen=True, kw_only=True):
-    """Where the pages and the JSON interface are served.
-
-    Attributes:
-        host: Address to listen on.
-        port: Port to listen on; the next free one if it is taken.
-    """
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
-
-
 class StratumSettings(Section, frozen=True, kw_only=True):
-    """Where miners connect.
+    """Where miners connect, and what is asked of them.
 
     Attributes:
         host: Address to listen on.
-        port: Port to listen on; the next free one if it is taken.
+        ports: One for each pool, in their order; pools beyond them take the
+            numbers that follow. A port that is taken gives way to the next.
+        edge: Name of this edge in the share log; another for each machine.
+        vardiff: How hard shares are made.
+        limits: What a connection may do.
     """
 
     host: str = "127.0.0.1"
-    port: Port = 3333
+    ports: Annotated[tuple[Port, ...], Meta(min_length=1)] = (3333,)
+    edge: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "edge-1"
+    vardiff: VardiffSettings = VardiffSettings()
+    limits: StratumLimits = StratumLimits()
+
+    def port(self, index: int) -> int:
+        """The port of the pool at `index`; 0 for any free one."""
+        if index < len(self.ports):
+            return self.ports[index]
+        last = self.ports[-1]
+        return last + 1 + index - len(self.ports) if last else 0
 
 
 class DevchainSettings(Section, frozen=True, kw_only=True):
@@ -128,10 +153,13 @@ class DevchainSettings(Section, frozen=True, kw_only=True):
     Attributes:
         host: Address that its JSON-RPC listens on.
         port: Port of the same; the next free one if it is taken.
+        block_time_s: Time between two blocks that its difficulty aims at. A
+            data directory keeps what it was made with.
     """
 
     host: str = "127.0.0.1"
     port: Port = 18999
+    block_time_s: Annotated[int, Meta(ge=1, le=600)] = 4
 
 
 class MinerSettings(Section, frozen=True, kw_only=True):
@@ -154,23 +182,42 @@ class Config(Section, frozen=True, kw_only=True):
     Attributes:
         data_dir: Directory for the database, the share log, the devchain and
             what the running parts tell each other.
+        operator_key: Opens the operator's doors of the JSON interface; empty
+            keeps them shut. At least 16 characters.
     """
 
     data_dir: str = "./millpond-data"
+    operator_key: Annotated[str, Meta(pattern="^$|^.{16,}$")] = ""
     database: DatabaseSettings = DatabaseSettings()
     log: LogSettings = LogSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
     sharelog: ShareLogSettings = ShareLogSettings(url="")
+    pools: tuple[PoolSettings, ...] = ()
     daemons: tuple[DaemonSettings, ...] = ()
-    http: HttpSettings = HttpSettings()
+    http: ApiSettings = ApiSettings()
     stratum: StratumSettings = StratumSettings()
     devchain: DevchainSettings = DevchainSettings()
     miner: MinerSettings = MinerSettings()
 
     @property
+    def the_pools(self) -> tuple[PoolSettings, ...]:
+        """The pools; the demo's on the devchain when nothing is named."""
+        return self.pools or (PoolSettings(id="dev-main", name="Devcoin", coin="devcoin"),)
+
+    @property
     def uses_devchain(self) -> bool:
         """True when no daemon is named, so that the embedded chain is used."""
         return not self.daemons
+
+    @property
+    def the_daemons(self) -> tuple[DaemonSettings, ...]:
+        """The daemons; the embedded chain's when none is named."""
+        if self.daemons:
+            return self.daemons
+        host, port = self.devchain.host, self.devchain.port
+        coin = self.the_pools[0].coin
+        login = DEVCHAIN_LOGIN
+        return (DaemonSettings(coin=coin, url=f"http://{host}:{port}", user=login, password=login),)
 
     @property
     def miner_enabled(self) -> bool:
@@ -203,34 +250,3 @@ class Config(Section, frozen=True, kw_only=True):
         if not url and self.database_url.startswith("sqlite"):
             url = f"sqlite:///{self.data_path / 'shares.db'}"
         return msgspec.structs.replace(self.sharelog, url=url or self.database_url)
-
-
-def check(config: Config) -> list[Fault]:
-    """Faults that only show when settings are seen together."""
-    faults = [*_check_urls(config), *_check_coins(config)]
-    for name, count in Counter(daemon.url for daemon in config.daemons).items():
-        if count > 1:
-            faults.append(Fault("daemons", f"{name} is named {count} times"))
-    return faults
-
-
-def _check_urls(config: Config) -> list[Fault]:
-    urls = {"database.url": config.database_url, "sharelog.url": config.sharelog.url}
-    faults = []
-    for name, url in urls.items():
-        if not url:
-            continue
-        try:
-            parse_url(url)
-        except InvalidInputError as error:
-            faults.append(Fault(name, error.message.removeprefix("database.url ")))
-    return faults
-
-
-def _check_coins(config: Config) -> list[Fault]:
-    known = ", ".join(sorted(COINS))
-    return [
-        Fault(f"daemons[{at}].coin", f"no coin is named {daemon.coin!r}; known are {known}")
-        for at, daemon in enumerate(config.daemons)
-        if daemon.coin not in COINS
-    ]

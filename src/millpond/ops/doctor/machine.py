@@ -69,9 +69,10 @@ def ports(config: Config) -> Iterator[Finding]:
     if is_held(config.data_path / "millpond.lock"):
         yield ok("ports", "the pool is running on this data directory")
         return
-    wanted = [
-        ("http.port", config.http.host, config.http.port),
-        ("stratum.port", config.stratum.host, config.stratum.port),
+    wanted = [("http.port", config.http.host, config.http.port)]
+    wanted += [
+        ("stratum.ports", config.stratum.host, config.stratum.port(index))
+        for index in range(len(config.the_pools))
     ]
     for name, host, port in wanted:
         if port == 0 or port_is_free(host, port):

@@ -15,7 +15,7 @@ def upgrade() -> None:
         primary = ", CONSTRAINT pk_event PRIMARY KEY (id)"
     else:
         # AUTOINCREMENT: an id that was pruned away must not come again.
-        key = "id INTEGER NOT NULL CONSTRAINT pk_event PRIMARY KEY AUTOINCREMENT"
+        key = "id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT"
         primary = ""
     connection.exec_driver_sql(
         f"CREATE TABLE event ({key}, topic TEXT NOT NULL, payload TEXT NOT NULL,"

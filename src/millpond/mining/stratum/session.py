@@ -1,0 +1,455 @@
+"""One miner's connection: lines in, shares checked, answers out.
+
+This is the hot path. A share costs one decoded line, one check in the kernel
+and one entry in the open group; the answer is written when the group is
+durable, together with the others of the same connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from millpond.mining.sharelog.records import RejectReason
+from millpond.mining.stratum import vardiff, wire
+from millpond.mining.stratum.jobs import JobEntry
+from millpond.mining.stratum.methods import METHODS
+from millpond.mining.work.validate import (
+    MALFORMED,
+    NOT_SUBSCRIBED,
+    STALE,
+    UNAUTHORIZED,
+    RejectCode,
+    Rejected,
+    check,
+    parse_submission,
+)
+
+if TYPE_CHECKING:
+    from millpond.mining.stratum.server import StratumServer
+
+UNKNOWN_JOB = Rejected(RejectCode.JOB_NOT_FOUND, "unknown-job", "Job not found")
+UNAVAILABLE = Rejected(
+    RejectCode.OTHER, "unavailable", "The pool cannot store shares now; this one is not counted"
+)
+
+_REASONS = {
+    "stale": RejectReason.STALE,
+    "unknown-job": RejectReason.UNKNOWN_JOB,
+    "duplicate": RejectReason.DUPLICATE,
+    "low-difficulty": RejectReason.LOW_DIFFICULTY,
+    "ntime-out-of-range": RejectReason.INVALID_TIME,
+    "bad-version-bits": RejectReason.INVALID_VERSION,
+    "malformed": RejectReason.MALFORMED,
+    "bad-extranonce2": RejectReason.MALFORMED,
+    "unauthorized": RejectReason.UNAUTHORIZED,
+    "not-subscribed": RejectReason.UNAUTHORIZED,
+    "unavailable": RejectReason.UNAVAILABLE,
+}
+_INNOCENT = frozenset({"stale", "unknown-job", "unavailable"})
+"""Reasons that say nothing against the miner."""
+
+_TLS_HANDSHAKE = 0x16
+_MAX_ALIASES = 8
+_MAX_EARLIER = 8
+
+
+class Session(asyncio.Protocol):
+    """See the module.
+
+    Attributes:
+        extranonce1: Of this connection; empty until it has subscribed.
+        worker: The name authorized first; empty until then.
+        workers: All names authorized.
+        difficulty: Of jobs from serial `since` on, fixed point.
+        fixed: The difficulty never changes.
+        version_mask: Version bits that were negotiated.
+        floor: Least difficulty that the miner asked for, fixed point.
+        suggested: Difficulty that it asked to begin with, 0 if none.
+    """
+
+    __slots__ = (
+        "_aliases",
+        "_earlier",
+        "_generation",
+        "_invalid",
+        "_malformed",
+        "_pending",
+        "_reading",
+        "_seen_shares",
+        "_server",
+        "_tail",
+        "_window_ns",
+        "_window_shares",
+        "address",
+        "closed",
+        "difficulty",
+        "extranonce1",
+        "fixed",
+        "floor",
+        "heard_ns",
+        "opened_ns",
+        "since",
+        "start_difficulty",
+        "started",
+        "suggested",
+        "transport",
+        "version_mask",
+        "worker",
+        "workers",
+    )
+
+    def __init__(self, server: StratumServer, *, start_difficulty: int, fixed: bool) -> None:
+        self._server = server
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.address = ""
+        self.closed = False
+        self.started = False
+        self.extranonce1 = b""
+        self.worker = ""
+        self.workers: set[str] | None = None
+        self.version_mask = 0
+        self.start_difficulty = start_difficulty
+        self.difficulty = start_difficulty
+        self.fixed = fixed
+        self.floor = 0
+        self.suggested = 0
+        self.since = 0
+        self.heard_ns = self.opened_ns = server.clock.monotonic_ns()
+        self._earlier: list[tuple[int, int]] | None = None
+        self._aliases: dict[str, int] | None = None
+        self._generation = 0
+        self._tail = b""
+        self._pending = 0
+        self._reading = True
+        self._malformed = 0
+        self._invalid = 0
+        self._seen_shares = 0
+        self._window_ns = 0
+        self._window_shares = 0
+
+    # -- the transport speaks ------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register, or turn away."""
+        self.transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else "local"
+        self.transport.set_write_buffer_limits(self._server.limits.max_write_buffer)
+        if not self._server.admit(self):
+            self.closed = True
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
+        """Forget the connection."""
+        self.closed = True
+        self._server.forget(self)
+
+    def pause_writing(self) -> None:
+        """Disconnect a miner that has stopped reading."""
+        self._server.stats.slow_readers += 1
+        self.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every whole line, keep the rest."""
+        if self.closed:
+            return
+        server = self._server
+        self.heard_ns = server.clock.monotonic_ns()
+        if self._tail:
+            data = self._tail + data
+        elif data[0] == _TLS_HANDSHAKE and not self.extranonce1:
+            # Some miners try TLS first and plain text only when the pool
+            # closes; none waits for an answer.
+            self.abort()
+            return
+        lines = data.split(b"\n")
+        tail = lines.pop()
+        limit = server.limits.max_line
+        now_ms = server.clock.now_ms()
+        for line in lines:
+            if len(line) > limit:
+                self._close_with("The line is too long")
+                return
+            self._line(line, now_ms)
+            if self.transport.is_closing():
+                return
+        self._tail = tail
+        if len(tail) > limit:
+            self._close_with("The line is too long")
+
+    def eof_received(self) -> bool:
+        """The miner has closed its side; so do we."""
+        return False
+
+    # -- lines ---------------------------------------------------------------
+
+    def _line(self, line: bytes, now_ms: int) -> None:
+        request = wire.decode(line)
+        if request is None:
+            if line.strip():
+                self._on_malformed(wire.NULL, "The line is not a JSON-RPC request")
+            return
+        request_id = wire.request_id(request)
+        method = request.method
+        if method == "mining.submit":
+            self._submit(request_id, request.params, now_ms)
+            return
+        if method is None:
+            # An answer to something we sent; nothing of ours waits for one.
+            if b'"result"' not in line:
+                self._on_malformed(request_id, "The request names no method")
+            return
+        params = [] if request.params is None else request.params
+        if not isinstance(params, list):
+            self._on_malformed(request_id, "The parameters are not a list")
+            return
+        handler = METHODS.get(method)
+        if handler is None:
+            # Firmware says all sorts of things; only counted.
+            self._server.stats.malformed += 1
+            self.send(wire.error(request_id, RejectCode.OTHER, "Unknown method"))
+            return
+        handler(self, self._server, request_id, params)
+
+    def _submit(self, request_id: bytes, params: object, now_ms: int) -> None:
+        verdict = self._credit(request_id, params, now_ms)
+        if verdict is None:
+            return
+        server = self._server
+        self.send(wire.rejected(request_id, verdict))
+        server.stats.rejected[verdict.reason] = server.stats.rejected.get(verdict.reason, 0) + 1
+        if self.worker:
+            server.log.reject(now_ms, self.worker, _REASONS[verdict.reason], self.difficulty)
+        if verdict.reason not in _INNOCENT:
+            self._invalid += 1
+        self._judge()
+
+    def _credit(  # noqa: PLR0911
+        self, request_id: bytes, params: object, now_ms: int
+    ) -> Rejected | None:
+        """Check a share and put it into the log; says why not."""
+        fields = self._fields(params)
+        if isinstance(fields, Rejected):
+            return fields
+        found = self._job_named(fields[1])
+        if isinstance(found, Rejected):
+            return found
+        submission = parse_submission(*fields[2:])
+        if isinstance(submission, Rejected):
+            return submission
+        server = self._server
+        if not server.log.available:
+            return UNAVAILABLE
+        entry, difficulty = found
+        verdict = check(
+            entry.job,
+            self.extranonce1,
+            submission,
+            difficulty=difficulty,
+            version_mask=self.version_mask or server.version_mask,
+            now_s=now_ms // 1000,
+            seen=entry.seen,
+        )
+        if isinstance(verdict, Rejected):
+            return verdict
+        if not server.log.append(
+            now_ms,
+            fields[0],
+            entry.logged,
+            verdict.difficulty,
+            verdict.achieved_bits,
+            (self, request_id),
+        ):
+            return UNAVAILABLE
+        if verdict.is_block:
+            server.on_block(entry.job, self.extranonce1, submission, verdict, fields[0], now_ms)
+        self._after_credit()
+        return None
+
+    def _fields(self, params: object) -> list[str] | Rejected:
+        """The parameters if they are five or six texts from an authorized worker."""
+        if not self.extranonce1:
+            return NOT_SUBSCRIBED
+        if not isinstance(params, list) or not 5 <= len(params) <= 6:
+            return MALFORMED
+        for field in params:
+            if type(field) is not str:
+                return MALFORMED
+        worker = params[0]
+        if (worker != self.worker or not worker) and worker not in (self.workers or ()):
+            return UNAUTHORIZED
+        return params
+
+    def _job_named(self, name: str) -> tuple[JobEntry, int] | Rejected:
+        """The job, and the difficulty that it was sent with."""
+        board = self._server.board
+        entry = board.entries.get(name)
+        if entry is not None:
+            if entry.serial >= self.since:
+                return entry, self.difficulty
+            return entry, self._difficulty_at(entry.serial)
+        return self._by_alias(name) or (STALE if board.was_known(name) else UNKNOWN_JOB)
+
+    def _after_credit(self) -> None:
+        limits = self._server.limits
+        self._pending += 1
+        if self._pending > limits.max_pending and self._reading:
+            self._reading = False
+            self.transport.pause_reading()
+        self._seen_shares += 1
+        if self._seen_shares >= limits.invalid_window:
+            self._judge()
+        if not self.fixed:
+            self._count_for_vardiff()
+
+    # -- answers -------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Write, unless the connection is gone."""
+        if not self.closed:
+            self.transport.write(data)
+
+    def deliver(self, answers: list[bytes]) -> None:
+        """Write the answers of shares whose group is settled."""
+        self._pending -= len(answers)
+        if self.closed:
+            return
+        self.transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
+        if not self._reading and self._pending <= self._server.limits.max_pending // 2:
+            self._reading = True
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """End the connection now, dropping what is unsent."""
+        if not self.closed:
+            self.closed = True
+            self.transport.abort()
+
+    def close(self) -> None:
+        """End the connection when what is unsent has gone out."""
+        if not self.closed:
+            self.closed = True
+            self.transport.close()
+
+    def _close_with(self, message: str) -> None:
+        self._server.stats.malformed += 1
+        self.send(wire.error(wire.NULL, RejectCode.OTHER, message))
+        self.close()
+
+    def _on_malformed(self, request_id: bytes, message: str) -> None:
+        self._server.stats.malformed += 1
+        self._malformed += 1
+        self.send(wire.error(request_id, RejectCode.OTHER, message))
+        if self._malformed >= self._server.limits.max_malformed:
+            self.close()
+
+    def _judge(self) -> None:
+        """Look at the part of invalid shares once a window is full."""
+        limits = self._server.limits
+        total = self._seen_shares + self._invalid
+        if total < limits.invalid_window:
+            return
+        if self._invalid * 100 >= total * limits.invalid_percent:
+            self._server.ban(self.address)
+            self.close()
+        self._seen_shares = self._invalid = 0
+
+    # -- difficulty ----------------------------------------------------------
+
+    def begin(self) -> None:
+        """Subscribed and authorized: say the difficulty and give the job."""
+        self.started = True
+        self._window_ns = self.heard_ns
+        self._window_shares = 0
+        current = self._server.board.current
+        if current is None:
+            self.send(wire.set_difficulty(self.difficulty))
+            return
+        self.send(
+            wire.set_difficulty(self.difficulty)
+            + wire.notify(current.name, current.tail, clean=True)
+        )
+
+    def change_difficulty(self, difficulty: int) -> None:
+        """From the next job on; the current job is sent again under another name."""
+        if difficulty == self.difficulty:
+            return
+        if not self.started:
+            self.difficulty = difficulty
+            return
+        board = self._server.board
+        if self._earlier is None:
+            self._earlier = []
+        self._earlier.append((self.since, self.difficulty))
+        del self._earlier[:-_MAX_EARLIER]
+        self.difficulty = difficulty
+        message = wire.set_difficulty(difficulty)
+        current = board.current
+        if current is not None:
+            # Every job that is posted later has a greater number.
+            self.since = current.serial + 1
+            self._generation = self._generation % 255 + 1
+            name = f"{current.serial:x}{self._generation:02x}"
+            if self._aliases is None:
+                self._aliases = {}
+            self._aliases.pop(name, None)
+            self._aliases[name] = difficulty
+            while len(self._aliases) > _MAX_ALIASES:
+                del self._aliases[next(iter(self._aliases))]
+            message += wire.notify(name, current.tail, clean=False)
+        self.send(message)
+        self._server.remember(self.worker, difficulty)
+
+    def ease(self, now_ns: int) -> None:
+        """Look whether too few shares came; called every few seconds."""
+        if self.started and not self.fixed:
+            expected = self._expected(now_ns)
+            self._retarget(expected)
+            if vardiff.window_over(self._window_shares, expected):
+                self._new_window(now_ns)
+
+    def _count_for_vardiff(self) -> None:
+        self._window_shares = shares = self._window_shares + 1
+        if vardiff.worth_a_look(shares):
+            self._retarget(self._expected(self.heard_ns))
+            if self._window_shares >= vardiff.WINDOW_SHARES:
+                self._new_window(self.heard_ns)
+
+    def _expected(self, now_ns: int) -> float:
+        return (now_ns - self._window_ns) / self._server.vardiff_target_ns
+
+    def _retarget(self, expected: float) -> None:
+        server = self._server
+        floor, ceiling = server.difficulty_bounds(self.floor)
+        wanted = vardiff.retarget(self.difficulty, self._window_shares, expected, floor, ceiling)
+        if wanted != self.difficulty:
+            self.change_difficulty(server.rounded(wanted))
+            self._new_window(max(self.heard_ns, self._window_ns))
+
+    def _new_window(self, now_ns: int) -> None:
+        self._window_ns = now_ns
+        self._window_shares = 0
+
+    def _difficulty_at(self, serial: int) -> int:
+        """Difficulty in force when the job of that number was broadcast."""
+        for since, difficulty in reversed(self._earlier or ()):
+            if serial >= since:
+                return difficulty
+        # Older than what is remembered: the hardest of it, so that nothing is
+        # credited above its worth or passed below what was asked.
+        return max([difficulty for _, difficulty in self._earlier or ()], default=self.difficulty)
+
+    def _by_alias(self, name: str) -> tuple[JobEntry, int] | None:
+        name = name.lower()
+        entries = self._server.board.entries
+        difficulty = None if self._aliases is None else self._aliases.get(name)
+        entry = entries.get(name[:-2] + "00")
+        if entry is None:
+            return None
+        if difficulty is not None:
+            return entry, difficulty
+        if name != entry.name:
+            return None
+        serial = entry.serial
+        return entry, self.difficulty if serial >= self.since else self._difficulty_at(serial)

@@ -1,0 +1,81 @@
+"""Faults that only show when settings are seen together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from millpond.chains.bitcoin.address import parse_address
+from millpond.chains.bitcoin.errors import InvalidAddressError
+from millpond.chains.coins import COINS
+from millpond.errors import InvalidInputError
+from millpond.ops.config.faults import Fault
+from millpond.ops.config.settings import Config
+from millpond.store.engine import parse_url
+
+_DEVCHAIN_COINS = frozenset(name for name in COINS if name.startswith("devcoin"))
+
+
+def check(config: Config) -> list[Fault]:
+    """Everything wrong with a configuration whose single values are right."""
+    return [
+        *_urls(config),
+        *_coins(config),
+        *_repeated(config),
+        *_pools(config),
+        *_daemons(config),
+    ]
+
+
+def _urls(config: Config) -> Iterator[Fault]:
+    urls = {"database.url": config.database_url, "sharelog.url": config.sharelog.url}
+    for name, url in urls.items():
+        try:
+            parse_url(url or config.database_url)
+        except InvalidInputError as error:
+            if url:
+                yield Fault(name, error.message.removeprefix("database.url "))
+
+
+def _coins(config: Config) -> Iterator[Fault]:
+    known = ", ".join(sorted(COINS))
+    named = [(f"daemons[{at}].coin", daemon.coin) for at, daemon in enumerate(config.daemons)]
+    named += [(f"pools[{at}].coin", pool.coin) for at, pool in enumerate(config.pools)]
+    for path, coin in named:
+        if coin not in COINS:
+            yield Fault(path, f"no coin is named {coin!r}; known are {known}")
+
+
+def _repeated(config: Config) -> Iterator[Fault]:
+    for url, count in Counter(daemon.url for daemon in config.daemons).items():
+        if count > 1:
+            yield Fault("daemons", f"{url} is named {count} times")
+    for pool_id, count in Counter(pool.id for pool in config.pools).items():
+        if count > 1:
+            yield Fault("pools", f"the id {pool_id} is given {count} times")
+
+
+def _pools(config: Config) -> Iterator[Fault]:
+    served = {daemon.coin for daemon in config.daemons} or _DEVCHAIN_COINS
+    if config.daemons and not config.pools:
+        yield Fault("pools", "at least one pool is needed when daemons are named")
+    for at, pool in enumerate(config.pools):
+        if pool.coin in COINS and pool.coin not in served:
+            yield Fault(f"pools[{at}].coin", f"no daemon is named for {pool.coin}")
+        for message in pool.rewards.fees.faults():
+            yield Fault(f"pools[{at}].rewards", message)
+        if pool.address and pool.coin in COINS:
+            try:
+                parse_address(pool.address, COINS[pool.coin])
+            except InvalidAddressError as error:
+                yield Fault(f"pools[{at}].address", error.message)
+
+
+def _daemons(config: Config) -> Iterator[Fault]:
+    for at, daemon in enumerate(config.daemons):
+        if not daemon.url.startswith(("http://", "https://")):
+            yield Fault(f"daemons[{at}].url", "starts with http:// or https://")
+        if "@" in daemon.url:
+            yield Fault(f"daemons[{at}].url", "takes no password; set user and password")
+        if daemon.cookie_file and (daemon.user or daemon.password):
+            yield Fault(f"daemons[{at}]", "has a cookie file and a user; one of them is enough")

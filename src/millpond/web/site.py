@@ -1,0 +1,71 @@
+"""The whole site: the API and the pages in one application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response
+from litestar.di import Provide
+from litestar.router import Router
+
+from millpond.api import problems
+from millpond.api.app import create_app
+from millpond.api.core import Core
+from millpond.api.deps import ApiDeps
+from millpond.api.shell import Shell
+from millpond.errors import MillpondError
+from millpond.web.assets import Assets
+from millpond.web.pages import HANDLERS, HTML
+from millpond.web.render import Renderer
+
+_HEADINGS = {
+    400: "That does not look right",
+    401: "Please sign in",
+    403: "That is not allowed",
+    404: "Nothing here",
+    405: "That does not work here",
+    429: "Too many requests",
+    503: "Back in a moment",
+}
+
+
+def create_site(deps: ApiDeps) -> Shell:
+    """Make the ASGI application of the API and the pages."""
+    core = Core(deps)
+    assets = Assets()
+    renderer = Renderer(assets)
+
+    def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        answer = problems.handle(request, error)
+        if request.url.path.startswith("/api/") or "text/html" not in request.headers.get(
+            "accept", ""
+        ):
+            return answer
+        document = problems.from_exception(error)
+        text = renderer.page(
+            "error.html",
+            status=document.status,
+            heading=_HEADINGS.get(document.status, "Something went wrong"),
+            detail=_sentence(document.detail),
+        )
+        return Response(text, status_code=document.status, media_type=HTML)
+
+    pages = Router(
+        "/",
+        route_handlers=HANDLERS,
+        dependencies={
+            "renderer": Provide(lambda: renderer, sync_to_thread=False, use_cache=True),
+            "assets": Provide(lambda: assets, sync_to_thread=False, use_cache=True),
+        },
+    )
+    return create_app(
+        deps,
+        core=core,
+        pages=[pages],
+        exception_handlers={MillpondError: handle, Exception: handle},
+    )
+
+
+def _sentence(text: str) -> str:
+    whole = text[:1].upper() + text[1:]
+    return whole if whole.endswith((".", "!", "?")) else f"{whole}."
