@@ -137,7 +137,9 @@ class BitcoinPayoutHandler:
             raise FreezeError(f"the daemon's transaction was refused: {error.message}") from None
         except (RpcRejectedError, InvalidAddressError) as error:
             unpayable = await self._isolate(outputs, payload.fee_policy, error)
-            self._unpayable = {intent.id: unpayable}
+            if not unpayable:
+                raise FreezeError(f"the daemon refuses only the whole: {error.message}") from None
+            self._unpayable[intent.id] = unpayable
             text = "; ".join(f"{address}: {why}" for address, why in sorted(unpayable.items()))
             raise RefusedError(f"cannot be paid: {text}"[:500]) from None
         return Prepared(bytes.fromhex(signed.raw_hex), signed.txid, _details(payload, signed))
@@ -260,7 +262,7 @@ class BitcoinPayoutHandler:
         """Find by halving whom the daemon refuses; nothing of it is sent.
 
         Returns:
-            The daemon's words by address; all of them if halves pass alone.
+            The daemon's words by address; empty if both halves pass alone.
         """
         if len(outputs) == 1:
             return dict.fromkeys(outputs, error.message)

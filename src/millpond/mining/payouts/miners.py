@@ -49,7 +49,7 @@ class SettingsChange(msgspec.Struct, frozen=True, kw_only=True):
     automatic: bool | msgspec.UnsetType = _UNSET
     schedule: Schedule | msgspec.UnsetType = _UNSET
     fee_policy: FeePolicy | msgspec.UnsetType = _UNSET
-    address: str | None | msgspec.UnsetType = _UNSET
+    address: str | msgspec.UnsetType | None = _UNSET
 
 
 class PayoutMiners:
@@ -141,7 +141,7 @@ class PayoutMiners:
         return values
 
     def _address_values(
-        self, before: MinerSettings, address: str | None | msgspec.UnsetType, now_ms: int
+        self, before: MinerSettings, address: str | msgspec.UnsetType | None, now_ms: int
     ) -> dict[str, Any]:
         target = address if isinstance(address, str) else before.wallet
         parse_address(target, self._coin)

@@ -56,9 +56,7 @@ class Plan(msgspec.Struct, frozen=True):
     waiting: tuple[tuple[str, str], ...]
 
 
-def plan_batches(
-    payables: Sequence[Payable], *, max_payees: int, dust: int, fee_rate: int
-) -> Plan:
+def plan_batches(payables: Sequence[Payable], *, max_payees: int, dust: int, fee_rate: int) -> Plan:
     """Put payouts together.
 
     Args:

@@ -104,9 +104,7 @@ class Payouts:
             updated_ms=now_ms,
             settled_ms=None,
         )
-        written = await tx.execute(
-            insert_or_ignore(tx, _T).values(msgspec.structs.asdict(payout))
-        )
+        written = await tx.execute(insert_or_ignore(tx, _T).values(msgspec.structs.asdict(payout)))
         if written.rowcount != 1:
             other = await self.open_payout(tx, wallet)
             assert other is not None, "an insert that was ignored has a cause"
@@ -157,9 +155,7 @@ class Payouts:
 
     async def open_payout(self, tx: Tx, wallet: str) -> Payout | None:
         """The payout of a balance that is under way."""
-        query = select(_T).where(
-            _T.c.coin == self.coin.name, _T.c.wallet == wallet, text(OPEN)
-        )
+        query = select(_T).where(_T.c.coin == self.coin.name, _T.c.wallet == wallet, text(OPEN))
         row = (await tx.execute(query)).mappings().first()
         return None if row is None else rows.to_payout(row)
 
