@@ -102,7 +102,7 @@ def build(
         return None
     try:
         made = struct(**values) if unset is None else msgspec.structs.replace(unset, **values)
-    except ValueError as error:
+    except (ValueError, AssertionError) as error:
         faults.append(Fault(path, str(error)))
         return None
     # A section that can be wrong as a whole says so itself.

@@ -66,6 +66,7 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
         wallet: Name of the wallet that blocks pay to and payouts are paid
             from; made by `millpond init`, or by `up`, when there is none.
         timeout_s: How long an answer is waited for.
+        zmq: Where it publishes `hashblock`, as in `tcp://127.0.0.1:28332`; empty: nowhere.
     """
 
     coin: str
@@ -75,6 +76,7 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
     cookie_file: str = ""
     wallet: str = "millpond"
     timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
+    zmq: str = ""
 
 
 class PoolSettings(Section, frozen=True, kw_only=True):
@@ -129,6 +131,8 @@ class StratumSettings(Section, frozen=True, kw_only=True):
         ports: One for each pool, in their order; pools beyond them take the
             numbers that follow. A port that is taken gives way to the next.
         edge: Name of this edge in the share log; another for each machine.
+        extranonce_prefix: First byte of this edge's extranonces; another for
+            each edge of a pool.
         vardiff: How hard shares are made.
         limits: What a connection may do.
     """
@@ -136,6 +140,7 @@ class StratumSettings(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     ports: Annotated[tuple[Port, ...], Meta(min_length=1)] = (3333,)
     edge: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "edge-1"
+    extranonce_prefix: Annotated[int, Meta(ge=0, le=255)] = 0
     vardiff: VardiffSettings = VardiffSettings()
     limits: StratumLimits = StratumLimits()
 
