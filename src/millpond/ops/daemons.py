@@ -31,7 +31,7 @@ def daemon_set(config: Config, coin: Coin, clock: Clock) -> DaemonSet:
 def wallet(config: Config, coin: Coin) -> Wallet:
     """The wallet of the coin's first daemon; `open` it before use."""
     first = _of_coin(config, coin)[0]
-    return Wallet(endpoint(first).for_wallet(first.wallet), coin)
+    return Wallet(endpoint(first), coin, name=first.wallet)
 
 
 async def block_address(config: Config, pool: PoolSettings, opened: Wallet) -> str:
