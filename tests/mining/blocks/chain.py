@@ -34,7 +34,7 @@ class ToldChain:
             return {"confirmations": self.height - height + 1, "height": height}
         if block_hash in self.side:
             return {"confirmations": -1, "height": self.side[block_hash]}
-        raise RpcNotFoundError("Block not found", rpc_code=-5)
+        raise RpcNotFoundError("Block not found", rpc_code=-5, method="getblockheader")
 
     async def submit_block(self, block_hex: str) -> list[SubmitResult]:
         self.submitted.append(block_hex)
