@@ -11,7 +11,7 @@ from millpond.money.model import Resolution, Transfer
 SIDES = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The model refuses, with the code that the ledger must give."""
 
 
@@ -20,7 +20,7 @@ class Model:
     """Balances, bodies by id, and pending transfers with their deadlines."""
 
     sums: dict[Account, dict[str, int]] = field(default_factory=dict)
-    bodies: dict[str, tuple] = field(default_factory=dict)
+    bodies: dict[str, tuple[object, ...]] = field(default_factory=dict)
     open: dict[str, tuple[Transfer, int | None]] = field(default_factory=dict)
     pendings: dict[str, Transfer] = field(default_factory=dict)
 
@@ -29,7 +29,7 @@ class Model:
         after = copy.deepcopy(self)
         try:
             getattr(after, name)(*args)
-        except Refused as refusal:
+        except RefusedError as refusal:
             return self, str(refusal)
         return after, None
 
@@ -39,9 +39,9 @@ class Model:
             if self._seen(t.id, body):
                 continue
             for account, out in ((t.debit, not normal(t.debit)), (t.credit, normal(t.credit))):
-                if out and account.type in {"asset", "liability"}:
-                    if self.available(account) < t.amount.units:
-                        raise Refused("ledger_insufficient_funds")
+                guarded = out and account.type in {"asset", "liability"}
+                if guarded and self.available(account) < t.amount.units:
+                    raise RefusedError("ledger_insufficient_funds")
             column = "pending" if pending else "posted"
             self.of(t.debit)[f"debits_{column}"] += t.amount.units
             self.of(t.credit)[f"credits_{column}"] += t.amount.units
@@ -53,20 +53,20 @@ class Model:
     def resolve(self, resolutions: list[Resolution], kind: str, now: int):
         for r in resolutions:
             if r.pending_id not in self.pendings:
-                raise Refused("ledger_unknown_pending")
+                raise RefusedError("ledger_unknown_pending")
         for r in resolutions:
             t = self.pendings[r.pending_id]
             amount = t.amount.units if r.amount is None else r.amount.units
             if amount > t.amount.units:
-                raise Refused("ledger_invalid_transfer")
+                raise RefusedError("ledger_invalid_transfer")
             body = (kind, r.pending_id, amount, r.reference or t.reference)
             if self._seen(r.id, body):
                 continue
             if r.pending_id not in self.open:
-                raise Refused("ledger_pending_resolved")
+                raise RefusedError("ledger_pending_resolved")
             deadline = self.open[r.pending_id][1]
             if kind == "post" and deadline is not None and deadline <= now:
-                raise Refused("ledger_pending_expired")
+                raise RefusedError("ledger_pending_expired")
             self._end(r.pending_id, amount if kind == "post" else 0)
 
     def expire(self, now: int) -> list[str]:
@@ -90,12 +90,12 @@ class Model:
         self.of(t.debit)["debits_posted"] += moved
         self.of(t.credit)["credits_posted"] += moved
 
-    def _seen(self, transfer_id: str, body: tuple) -> bool:
+    def _seen(self, transfer_id: str, body: tuple[object, ...]) -> bool:
         if transfer_id not in self.bodies:
             self.bodies[transfer_id] = body
             return False
         if self.bodies[transfer_id] != body:
-            raise Refused("ledger_conflict")
+            raise RefusedError("ledger_conflict")
         return True
 
 

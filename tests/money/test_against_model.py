@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -74,7 +75,6 @@ class LedgerMachine(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.ledger = Ledger(self.clock)
         self.model = Model()
-        self.last: tuple[str, tuple] | None = None
 
     def teardown(self) -> None:
         self.runner.run(self.store.close())
@@ -93,7 +93,9 @@ class LedgerMachine(RuleBasedStateMachine):
         except MillpondError as error:
             return None, error.code
 
-    def both(self, model_call: tuple, name: str, *args: object, **options: object) -> None:
+    def both(
+        self, model_call: tuple[Any, ...], name: str, *args: object, **options: object
+    ) -> None:
         self.model, expected = self.model.attempt(*model_call)
         answer, code = self.do(name, *args, **options)
         assert code == expected
