@@ -206,6 +206,10 @@ class SampleReads:
         rows = [row for row in self.worker_rows if wallet in (None, row.wallet)]
         return self._page(rows, limit, cursor)
 
+    async def latest_workers(self, tx: Tx, *, limit: int) -> list[Worker]:
+        self.queries += 1
+        return self.worker_rows[:limit]
+
     async def workers_named(self, tx: Tx, names: Collection[str]) -> list[Worker]:
         return [row for row in self.worker_rows if row.worker in names]
 

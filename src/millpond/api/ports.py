@@ -72,7 +72,10 @@ class Reads(Protocol):
     async def workers(
         self, tx: Tx, *, pool_id: str | None, wallet: str | None, limit: int, cursor: str | None
     ) -> Page[Worker]:
-        """Workers, of one address or all, the most recently active first."""
+        """Workers, of one address or all."""
+
+    async def latest_workers(self, tx: Tx, *, limit: int) -> list[Worker]:
+        """The workers that sent a share last, of each pool; the fastest first."""
 
     async def workers_named(self, tx: Tx, names: Collection[str]) -> list[Worker]:
         """Those of the named workers that exist."""
@@ -103,6 +106,21 @@ class Reads(Protocol):
 
     async def proof(self, tx: Tx, *, wallet: str | None, block: Block) -> Proof | None:
         """How a block's reward was split; with the receipts of an address if one is named."""
+
+
+class PayoutReads(Protocol):
+    """Queries about payouts."""
+
+    async def next_run_ms(self, tx: Tx, pool_id: str) -> int | None:
+        """When payouts start by themselves next; None when there is no schedule."""
+
+    async def payouts(
+        self, tx: Tx, *, pool_id: str | None, wallet: str | None, limit: int, cursor: str | None
+    ) -> Page[Payout]:
+        """Payouts, newest first."""
+
+    async def payout_settings(self, tx: Tx, wallet: str) -> list[PayoutSettings]:
+        """How an address is paid, in each pool."""
 
 
 class Writes(Protocol):
