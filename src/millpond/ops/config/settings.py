@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from millpond.api.settings import ApiSettings
+from millpond.mining.blocks.settings import BlockSettings
+from millpond.mining.payouts.settings import PayoutSettings
 from millpond.mining.rewards.settings import RewardSettings
 from millpond.mining.sharelog.settings import ShareLogSettings
 from millpond.mining.stratum.settings import StratumLimits, VardiffSettings
@@ -91,6 +93,9 @@ class PoolSettings(Section, frozen=True, kw_only=True):
             and kept in the data directory.
         tag: Words that the pool writes into its blocks.
         rewards: How a block is split.
+        blocks: How blocks are followed.
+        payouts: How balances are paid; of several pools of one coin the first
+            one's settings count, since they share the wallet.
     """
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -99,6 +104,20 @@ class PoolSettings(Section, frozen=True, kw_only=True):
     address: str = ""
     tag: Annotated[str, Meta(max_length=40)] = "/Millpond/"
     rewards: RewardSettings = RewardSettings()
+    blocks: BlockSettings = BlockSettings()
+    payouts: PayoutSettings = PayoutSettings()
+
+
+_DEMO_POOL = PoolSettings(
+    id="dev-main",
+    name="Devcoin",
+    coin="devcoin",
+    payouts=PayoutSettings(confirmations=2, poll_s=1.0, run_interval_s=5.0, threshold=100_000_000),
+)
+"""What `millpond up` runs without a configuration: all of it within a minute."""
+
+_DEMO_VARDIFF = VardiffSettings(start=0.000_01, minimum=0.000_001, target_s=2.0)
+"""The devchain's blocks are found by one core, so its shares are easier still."""
 
 
 class SupervisorSettings(Section, frozen=True, kw_only=True):
@@ -207,7 +226,13 @@ class Config(Section, frozen=True, kw_only=True):
     @property
     def the_pools(self) -> tuple[PoolSettings, ...]:
         """The pools; the demo's on the devchain when nothing is named."""
-        return self.pools or (PoolSettings(id="dev-main", name="Devcoin", coin="devcoin"),)
+        return self.pools or (_DEMO_POOL,)
+
+    @property
+    def vardiff(self) -> VardiffSettings:
+        """Difficulties; those of the demo where the devchain is used and nothing is set."""
+        set_by_hand = self.stratum.vardiff != VardiffSettings()
+        return _DEMO_VARDIFF if self.uses_devchain and not set_by_hand else self.stratum.vardiff
 
     @property
     def uses_devchain(self) -> bool:

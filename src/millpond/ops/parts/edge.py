@@ -69,7 +69,7 @@ def edge_settings(config: Config, index: int, pool: PoolSettings) -> EdgeSetting
         extranonce_prefix=stratum.extranonce_prefix,
         tag=pool.tag,
         listeners=(ListenerSettings(host=stratum.host, port=stratum.port(index)),),
-        vardiff=stratum.vardiff,
+        vardiff=config.vardiff,
         limits=stratum.limits,
         sharelog=config.sharelog_settings,
     )
