@@ -216,6 +216,7 @@ class LitecoinDaemon(LiveDaemon):
             "-peertimeout=9999999",
             "-fallbackfee=0.0002",
             "-txindex=1",
+            "-keypool=5",
             *self.extra,
         ]
 

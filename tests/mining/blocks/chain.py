@@ -41,4 +41,5 @@ class ToldChain:
         if self.verdict is SubmitVerdict.ACCEPTED and block_hex in self.takes:
             block_hash, height = self.takes[block_hex]
             self.best[block_hash] = height
+            self.height = max(self.height, height)
         return [SubmitResult("one", self.verdict, self.reason)]

@@ -67,13 +67,15 @@ async def test_effort_and_luck_are_the_work_of_the_round(pool: Pool):
     await pool.step()
     block = await pool.block(1)
     # Five shares of ten on a network difficulty of a hundred.
-    assert (block.effort, block.round, block.round_shares) == (ONE // 2, 1, 5)
-    assert (block.effort_percent, block.luck_percent) == (50.0, 200.0)
+    assert 0 <= ONE // 2 - block.effort <= 5
+    assert (block.round, block.round_shares) == (1, 5)
+    assert (block.effort_percent, block.luck_percent) == pytest.approx((50.0, 200.0))
     async with pool.store.read() as tx:
         now = await queries.round_stats(tx, POOL)
         luck = await queries.luck_stats(tx, POOL)
-    assert (now.number, now.shares, now.effort_percent) == (2, 1, 10.0)
-    assert (luck.found, luck.lost, luck.mature, luck.luck_percent) == (1, 0, 0, 200.0)
+    assert (now.number, now.shares, now.effort_percent) == (2, 1, pytest.approx(10.0))
+    assert (luck.found, luck.lost, luck.mature) == (1, 0, 0)
+    assert luck.luck_percent == pytest.approx(200.0)
 
 
 async def test_a_miner_can_see_why(pool: Pool):

@@ -29,7 +29,6 @@ from millpond.chains.devchain.wallets import DevWallet, WalletBook
 from millpond.clock import Clock, Entropy
 
 _MAX_BODY = 32 * 1024 * 1024
-_GRACE_S = 0.2
 _DECODER = msgspec.json.Decoder(type=dict[str, Any], float_hook=Decimal)
 _HTTP_STATUS = {-32600: 400, -32601: 404}
 
@@ -109,10 +108,7 @@ class DevchainServer:
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_post("/", self._handle)
         app.router.add_post("/wallet/{wallet}", self._handle)
-        # A long poll in hand must not hold up the end.
-        self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE_S
-        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         await self._listen()
         if self._zmq_address is not None:
