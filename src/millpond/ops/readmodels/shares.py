@@ -136,9 +136,7 @@ async def rejects(tx: Tx, pool_id: str, *, now_ms: int, wallet: str | None) -> l
     found = await queries.rejects(tx, pool_id, now_ms=now_ms, wallet=wallet)
     total = sum(row.count for row in found)
     return [
-        Reject(
-            reason=row.reason.replace("_", " "), count=row.count, fraction=row.count / total
-        )
+        Reject(reason=row.reason.replace("_", " "), count=row.count, fraction=row.count / total)
         for row in found
     ]
 
