@@ -131,7 +131,7 @@ def sample_pool() -> Pool:
             last_share_at=iso(NOW_MS - 800),
             last_block_at=iso(NOW_MS - 37_000),
             paid_total=money(13_912_0551_0000),
-            next_payout_at=iso(NOW_MS + 95_000),
+            payouts_under_way=2,
         ),
     )
 
@@ -266,6 +266,9 @@ class SampleReads:
                 wallet=wallet,
                 threshold=money(10_0000_0000),
                 automatic=True,
+                schedule="any",
+                fee_policy="payee",
+                missing=money(1_5589_9979),
                 address=wallet,
             )
         ]
@@ -334,6 +337,9 @@ class SampleWrites:
             wallet=wallet,
             threshold=money(change.threshold_units or 0),
             automatic=bool(change.automatic),
+            schedule="any",
+            fee_policy="payee",
+            missing=money(0),
             address=change.address or wallet,
         )
 

@@ -20,6 +20,7 @@ from millpond.api.models import (
     Worker,
 )
 from millpond.api.pagination import Page
+from millpond.mining.payouts.model import FeePolicy, Schedule
 from millpond.store import Tx
 
 
@@ -41,11 +42,15 @@ class SettingsChange:
     Attributes:
         threshold_units: Balance in base units at which to pay by itself.
         automatic: Whether to pay by itself.
+        schedule: How often to pay by itself at most.
+        fee_policy: Who pays the network.
         address: Where to pay to.
     """
 
     threshold_units: int | None = None
     automatic: bool | None = None
+    schedule: Schedule | None = None
+    fee_policy: FeePolicy | None = None
     address: str | None = None
 
 
@@ -111,8 +116,8 @@ class Reads(Protocol):
 class PayoutReads(Protocol):
     """Queries about payouts."""
 
-    async def next_run_ms(self, tx: Tx, pool_id: str) -> int | None:
-        """When payouts start by themselves next; None when there is no schedule."""
+    async def under_way(self, tx: Tx, pool_id: str) -> int:
+        """Payouts of a pool that have neither settled nor failed."""
 
     async def payouts(
         self, tx: Tx, *, pool_id: str | None, wallet: str | None, limit: int, cursor: str | None

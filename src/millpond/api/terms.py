@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from millpond.api.models import Endpoint
 from millpond.chains.coins import Coin
 from millpond.mining.folds.figures import Rate
+from millpond.mining.payouts.settings import PayoutSettings
 from millpond.mining.rewards.settings import RewardSettings
 
 
@@ -20,7 +21,7 @@ class PoolTerms:
         coin: Its coin.
         rewards: How a block is split.
         confirmations: At how many a reward is posted.
-        threshold_units: Balance in base units that is paid by itself.
+        payouts: How its coin is paid out.
         endpoints: Where miners connect.
     """
 
@@ -29,7 +30,7 @@ class PoolTerms:
     coin: Coin
     rewards: RewardSettings
     confirmations: int
-    threshold_units: int
+    payouts: PayoutSettings = field(default_factory=PayoutSettings)
     endpoints: tuple[Endpoint, ...] = ()
 
     @property

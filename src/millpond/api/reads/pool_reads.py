@@ -84,7 +84,7 @@ class PoolReads:
             scheme_parameters=terms.scheme_parameters(),
             fee_bps=terms.rewards.fee_bp,
             maturity=terms.confirmations,
-            payout_threshold=convert.money(terms.coin, terms.threshold_units),
+            payout_threshold=convert.money(terms.coin, terms.payouts.threshold),
             endpoints=list(terms.endpoints),
             stats=await self._stats(tx, terms),
         )
@@ -117,7 +117,7 @@ class PoolReads:
             last_share_at=convert.time_or_none(figures.last_share_ms),
             last_block_at=convert.time_or_none(luck.last_found_ms),
             paid_total=convert.money(terms.coin, max(paid.units, 0)),
-            next_payout_at=convert.time_or_none(await self._payouts.next_run_ms(tx, terms.pool_id)),
+            payouts_under_way=await self._payouts.under_way(tx, terms.pool_id),
         )
 
     async def blocks(
