@@ -1,14 +1,13 @@
 """The work room: shares validated, notify built, blocks assembled.
 
-One JSON line a figure; `python -m bench.work`. Native is the C extension,
+`python -m bench work`. Native is the C extension,
 reference its definition in Python.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -31,7 +30,6 @@ from millpond.mining.work.reference import scrypt as reference_scrypt
 
 NOW = 1_700_000_600
 COMMITMENT = "6a24aa21a9ed" + "e2" * 32
-SECONDS = 1.0
 
 
 def _document(transactions: int, size: int = 250) -> dict[str, Any]:
@@ -74,12 +72,12 @@ def _reference(job: Job) -> Job:
     return msgspec.structs.replace(job, work=handle)
 
 
-def _per_second(job: Job) -> float:
+def _per_second(job: Job, seconds: float) -> float:
     """Shares a second through the whole of `check`, all of them accepted."""
     seen: set[bytes] = set()
     first, second = b"\x01\x02\x03\x04", bytes(8)
     done, start = 0, time.perf_counter()
-    while (spent := time.perf_counter() - start) < SECONDS:
+    while (spent := time.perf_counter() - start) < seconds:
         for nonce in range(done, done + 200):
             check(
                 job,
@@ -94,7 +92,7 @@ def _per_second(job: Job) -> float:
     return done / spent
 
 
-def _milliseconds(action: Callable[[], object], times: int = 20) -> float:
+def _milliseconds(action: Callable[[], object], times: int) -> float:
     """Median of several runs."""
     figures = []
     for _ in range(times):
@@ -104,43 +102,56 @@ def _milliseconds(action: Callable[[], object], times: int = 20) -> float:
     return sorted(figures)[times // 2]
 
 
-def _say(name: str, value: float, unit: str, **facts: object) -> None:
-    print(json.dumps({"bench": name, "value": round(value, 3), "unit": unit, **facts}), flush=True)
+def _figure(name: str, value: float, unit: str, **facts: object) -> dict[str, Any]:
+    return {"figure": name, "value": round(value, 3), "unit": unit, **facts}
 
 
-def main() -> None:
-    """Print every figure."""
+def run(quick: bool) -> Iterator[dict[str, Any]]:  # noqa: FBT001 - the call of every benchmark
+    """Yield every figure."""
+    seconds = 0.2 if quick else 2.0
+    yield from _shares(seconds)
+    yield from _blocks(5 if quick else 25)
+    if native():
+        yield from _scans()
+
+
+def _shares(seconds: float) -> Iterator[dict[str, Any]]:
     bitcoin, litecoin = coin_named("bitcoin"), coin_named("litecoin")
     for coin, branches in ((bitcoin, 12), (bitcoin, 0), (litecoin, 12)):
         job = _job(_document((1 << branches) - 1), coin)
         assert len(job.merkle_branch) == branches
-        facts = {"algorithm": job.proof.name, "merkle_branches": branches}
+        kernels = [("reference", _reference(job))]
         if native():
-            _say("shares_validated", _per_second(job), "1/s", kernel="native", **facts)
-        _say("shares_validated", _per_second(_reference(job)), "1/s", kernel="reference", **facts)
+            kernels.append(("native", job))
+        for kernel, handled in kernels:
+            yield _figure(
+                "shares_validated",
+                _per_second(handled, seconds),
+                "1/s",
+                kernel=kernel,
+                algorithm=job.proof.name,
+                merkle_branches=branches,
+            )
+
+
+def _blocks(times: int) -> Iterator[dict[str, Any]]:
+    bitcoin = coin_named("bitcoin")
     document = _document(4000)
     template = Template.from_gbt(document, bitcoin)
     payee = [CoinbaseOutput(b"\x00\x14" + bytes(20))]
     job = build_job(template, "1", payee)
     coinbase, header = job.coinbase(bytes(4), bytes(8)), bytes(80)
-    facts = {"transactions": 4000, "native": native()}
-    _say(
-        "template_read", _milliseconds(lambda: Template.from_gbt(document, bitcoin)), "ms", **facts
-    )
-    _say("job_built", _milliseconds(lambda: build_job(template, "1", payee)), "ms", **facts)
-    _say(
-        "block_assembled",
-        _milliseconds(lambda: assemble_block(job, coinbase, header)),
-        "ms",
-        **facts,
-    )
-    full, no_target = bytes(80), bytes(32)
-    if native():
-        for name, algorithm, count in (("sha256d", 0, 2_000_000), ("scrypt", 1, 2000)):
-            scan = partial(proofs.scan, algorithm, full, 0, count, no_target)
-            spent = _milliseconds(scan, 3)
-            _say("scan", count / spent * 1000, "H/s", algorithm=name)
+    actions: dict[str, Callable[[], object]] = {
+        "template_read": partial(Template.from_gbt, document, bitcoin),
+        "job_built": partial(build_job, template, "1", payee),
+        "block_assembled": partial(assemble_block, job, coinbase, header),
+    }
+    for name, action in actions.items():
+        spent = _milliseconds(action, times)
+        yield _figure(name, spent, "ms", transactions=4000, native=native())
 
 
-if __name__ == "__main__":
-    main()
+def _scans() -> Iterator[dict[str, Any]]:
+    for name, algorithm, count in (("sha256d", 0, 2_000_000), ("scrypt", 1, 2000)):
+        spent = _milliseconds(partial(proofs.scan, algorithm, bytes(80), 0, count, bytes(32)), 3)
+        yield _figure("scan", count / spent * 1000, "H/s", algorithm=name)
