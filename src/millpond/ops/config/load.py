@@ -105,11 +105,7 @@ def build(
     except (ValueError, AssertionError) as error:
         faults.append(Fault(path, str(error)))
         return None
-    # A section that can be wrong as a whole says so itself.
-    own = getattr(made, "faults", None)
-    if callable(own):
-        faults += [Fault(path, str(message)) for message in own()]
-    return made if len(faults) == before else None
+    return made
 
 
 def _value(field: msgspec.structs.FieldInfo, value: Any, where: str, faults: list[Fault]) -> Any:

@@ -116,7 +116,7 @@ _DEMO_POOL = PoolSettings(
 )
 """What `millpond up` runs without a configuration: all of it within a minute."""
 
-_DEMO_VARDIFF = VardiffSettings(start=0.000_01, minimum=0.000_001, target_s=2.0)
+_DEMO_VARDIFF = VardiffSettings(start=0.000_01, minimum=0.000_001, target_s=0.5)
 """The devchain's blocks are found by one core, so its shares are easier still."""
 
 
