@@ -23,6 +23,7 @@ from millpond.chains.devchain.methods import DevRpcError, Method, table
 from millpond.chains.devchain.params import DevParams
 from millpond.chains.devchain.rpc_chain import ChainMethods
 from millpond.chains.devchain.rpc_dev import DevMethods
+from millpond.chains.devchain.rpc_mempool import MempoolMethods
 from millpond.chains.devchain.rpc_wallet import WalletAdmin, WalletMethods
 from millpond.chains.devchain.storage import Storage
 from millpond.chains.devchain.wallets import DevWallet, WalletBook
@@ -73,6 +74,7 @@ class DevchainServer:
         dev = DevMethods(self.chain, self.wallets, self.faults, self._refuse_for)
         self._methods: dict[str, Method] = (
             table(ChainMethods(self.chain), wallet=False)
+            | table(MempoolMethods(self.chain), wallet=False)
             | table(WalletAdmin(self.chain, self.wallets), wallet=False)
             | table(WalletMethods(self.chain), wallet=True)
             | table(dev, wallet=False)
