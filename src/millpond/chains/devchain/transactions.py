@@ -93,10 +93,12 @@ def _input(item: Any, lock_time: int) -> TxIn:
     if not isinstance(item, dict) or not isinstance(item.get("txid"), str):
         raise DevRpcError(-8, "Invalid parameter, missing txid key")
     vout = item.get("vout")
-    if not isinstance(vout, int) or vout < 0:
+    if not isinstance(vout, int) or not 0 <= vout <= 0xFFFFFFFF:
         raise DevRpcError(-8, "Invalid parameter, missing vout key")
     default = 0xFFFFFFFE if lock_time else 0xFFFFFFFF
     sequence = item.get("sequence", default)
+    if not isinstance(sequence, int) or not 0 <= sequence <= 0xFFFFFFFF:
+        raise DevRpcError(-8, "Invalid parameter, sequence number is out of range")
     return TxIn(Outpoint(read_hash(item["txid"], "txid"), vout), b"", sequence)
 
 
