@@ -108,7 +108,7 @@ class DevchainServer:
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_post("/", self._handle)
         app.router.add_post("/wallet/{wallet}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         await self._listen()
         if self._zmq_address is not None:
@@ -134,7 +134,7 @@ class DevchainServer:
 
     async def _listen(self) -> None:
         assert self._runner is not None, "the server is set up before it listens"
-        self._site = web.TCPSite(self._runner, self.host, self.port, shutdown_timeout=0)
+        self._site = web.TCPSite(self._runner, self.host, self.port)
         await self._site.start()
         if self.port == 0:
             address = self._runner.addresses[0]
