@@ -115,7 +115,7 @@ class Wallet:
         )
 
     async def unspent(self, *, min_confirmations: int = 1) -> list[Unspent]:
-        """Outputs that the wallet can spend."""
+        """Outputs that the wallet can spend; those inside an extension block left out."""
         rows = await self._call("listunspent", min_confirmations)
         return [
             Unspent(
@@ -126,6 +126,8 @@ class Wallet:
                 address=row.get("address", ""),
             )
             for row in rows
+            # What lies inside Litecoin's extension block has no output number.
+            if "vout" in row
         ]
 
     async def prepare(

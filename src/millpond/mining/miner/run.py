@@ -207,7 +207,8 @@ class _Run:
         except PoolRefusedError as error:
             self._count_rejected(error.message)
         except PoolUnreachableError:
-            self._count_rejected("no answer")
+            if not self._stop.is_set():
+                self._count_rejected("no answer")
 
     def _count_accepted(self, found: Found) -> None:
         self._accepted += 1

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import typer
 
-from millpond.ops.commands import config, database, doctor, init, parts, up
+from millpond.ops.commands import config, database, doctor, init, mine, notify, parts, up
 
 REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     up.register,
@@ -18,4 +18,6 @@ REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     doctor.register,
     database.register,
     config.register,
+    mine.register,
+    notify.register,
 )
