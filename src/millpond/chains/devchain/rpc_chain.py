@@ -85,7 +85,7 @@ class ChainMethods:
         decoded = [self._decode(tx) | {"hex": tx.serialise().hex()} for tx in block.transactions]
         return self._header(node) | {
             "size": node.size,
-            "weight": node.weight,
+            "weight": block.weight,
             "tx": txids if verbosity == 1 else decoded,
         }
 
