@@ -22,7 +22,6 @@ from millpond.store import Store
 from tests.mining.blocks.pool import COIN, REWARD, Pool, hash_of
 from tests.mining.share_log import POOL, HandLog
 
-
 on_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 """Planted errors are found by the same queries; one database is enough to show each."""
 
