@@ -118,7 +118,7 @@ class Poller:
         pools = await reads.pools(tx)
         blocks = await reads.blocks(tx, pool_id=None, limit=ROWS, cursor=None)
         payouts = await reads.payouts(tx, pool_id=None, wallet=None, limit=ROWS, cursor=None)
-        workers = await reads.workers(tx, pool_id=None, wallet=None, limit=ROWS, cursor=None)
+        workers = await reads.latest_workers(tx, limit=ROWS)
         rejects = {pool.id: await reads.rejects(tx, pool_id=pool.id, wallet=None) for pool in pools}
         names = self._hub.watched_workers()
         watched = await reads.workers_named(tx, names) if names else []
@@ -128,7 +128,7 @@ class Poller:
             pools=pools,
             blocks=blocks.items,
             payouts=payouts.items,
-            workers=workers.items,
+            workers=workers,
             rejects=rejects,
             watched={worker.worker: worker for worker in watched},
         )

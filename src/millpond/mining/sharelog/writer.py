@@ -80,7 +80,7 @@ class ShareLogWriter:
     @property
     def available(self) -> bool:
         """Shares can be taken now."""
-        return self._available and self._failure is None
+        return self._available and not self._stopping and self._failure is None
 
     @property
     def failure(self) -> MillpondError | None:
@@ -108,19 +108,24 @@ class ShareLogWriter:
         self._available = True
         self._task = asyncio.create_task(self._run(), name="sharelog-writer")
 
-    async def stop(self) -> None:
-        """Commit what waits (bounded by `retry_s`), report it, and let go of the log."""
+    async def flush(self) -> None:
+        """Take no more shares; commit and report those that wait, bounded by `retry_s`."""
         self._stopping = True
         self._wanted.set()
         self._full.set()
         if self._reject_timer is not None:
             self._reject_timer.cancel()
-        if self._task is not None:
+        task, self._task = self._task, None
+        if task is not None:
             if not self._available:
-                self._task.cancel()
+                task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
         self._available = False
+
+    async def stop(self) -> None:
+        """`flush`, and let go of the log."""
+        await self.flush()
         await self._backend.close()
 
     def append(  # noqa: PLR0917
@@ -138,7 +143,7 @@ class ShareLogWriter:
         too many shares wait.
         """
         builder = self._builder
-        if not self._available or builder.count >= self._settings.max_waiting or builder.full:
+        if not self.available or builder.count >= self._settings.max_waiting or builder.full:
             return False
         builder.add(time_ms, worker, job, difficulty, achieved_bits)
         self._waiters.append(waiter)
@@ -165,7 +170,7 @@ class ShareLogWriter:
     ) -> None:
         """Count a refused share; nobody waits for it."""
         builder = self._builder
-        if not self._available or builder.full:
+        if not self.available or builder.full:
             return
         builder.reject(time_ms, worker, reason, difficulty, evidence)
         if self._reject_timer is None and not self._wanted.is_set():
@@ -215,6 +220,8 @@ class ShareLogWriter:
             self._on_commit(waiters, error)
             if error is not None:
                 self._refuse_waiting(error)
+                if self._stopping:
+                    return
                 await self._resolve(group)
 
     async def _linger(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import typer
 
-from millpond.ops.commands import config, database, doctor, init, parts, up
+from millpond.ops.commands import config, database, doctor, init, mine, notify, parts, payout, up
 
 REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     up.register,
@@ -17,5 +17,8 @@ REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     init.register,
     doctor.register,
     database.register,
+    payout.register,
     config.register,
+    mine.register,
+    notify.register,
 )

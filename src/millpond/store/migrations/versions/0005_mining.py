@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 _ZERO = "BIGINT DEFAULT '0' NOT NULL"
 _SUMS = (
@@ -113,5 +113,9 @@ def _blocks(big: str) -> tuple[str, ...]:
             f" amount {big} NOT NULL, category TEXT NOT NULL, transfer_id TEXT NOT NULL,"
             " booked_ms BIGINT NOT NULL,"
             " CONSTRAINT pk_wallet_receipt PRIMARY KEY (coin, outpoint))"
+        ),
+        (
+            "CREATE TABLE wallet_anchor (coin TEXT NOT NULL, height BIGINT NOT NULL,"
+            " block_hash TEXT NOT NULL, CONSTRAINT pk_wallet_anchor PRIMARY KEY (coin))"
         ),
     )
