@@ -167,6 +167,25 @@ async def test_a_spoiled_block_is_rejected_with_the_usual_word(daemon, rpc, reas
     assert await rpc.call("getbestblockhash") == before
 
 
+@pytest.mark.parametrize("name", ["devchain", "litecoind_bip34"])
+async def test_a_coinbase_with_another_height_is_rejected(request, name):
+    daemon = request.getfixturevalue(name)
+    async with daemon.endpoint() as rpc:
+        block = await plan(daemon, rpc)
+        block.height += 1
+        result = await submit(daemon, rpc, block.build())
+    assert (result.accepted, result.reason) == (False, "bad-cb-height")
+
+
+async def test_a_block_without_its_extension_block_is_rejected(litecoind_mweb):
+    async with litecoind_mweb.endpoint() as rpc:
+        block = await plan(litecoind_mweb, rpc)
+        assert block.template["mweb"]
+        block.with_mweb = False
+        result = await submit(litecoind_mweb, rpc, block.build())
+    assert (result.accepted, result.reason) == (False, "Block decode failed")
+
+
 async def test_what_is_no_block_is_rejected_as_undecodable(daemon, rpc):
     block = (await plan(daemon, rpc)).build()
     for nonsense in ("00", block[:-2], "zz"):
@@ -278,6 +297,10 @@ async def test_a_payment_beyond_the_balance_is_refused_as_such(daemon, wallet):
 async def test_an_address_of_another_network_never_reaches_the_daemon(wallet):
     with pytest.raises(InvalidAddressError):
         await wallet.prepare({"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4": 10**7})
+
+
+async def test_what_is_no_transaction_is_rejected_for_good(wallet):
+    assert (await wallet.send("00")).verdict is SendVerdict.REJECTED
 
 
 async def test_of_two_payments_with_the_same_money_one_happens(daemon, rpc):

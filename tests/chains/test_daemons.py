@@ -159,6 +159,16 @@ async def test_a_stale_template_is_taken_from_the_next_daemon(town):
     assert (await town.set.get_block_template())["height"] == 4
 
 
+async def test_a_long_poll_without_news_is_no_failure_of_the_daemon(town):
+    patient = DaemonSet(
+        town.endpoints, COIN, town.clock, HealthSettings(longpoll_timeout_s=0.05, fail_after=1)
+    )
+    first = await patient.get_block_template()
+    again = await patient.get_block_template(first["longpollid"])
+    assert again["longpollid"] == first["longpollid"]
+    assert all(h.healthy for h in patient.health())
+
+
 async def test_a_daemon_that_is_still_downloading_is_not_worked_for(town):
     info = await town.endpoints[0].call("getblockchaininfo")
     told = {k: v for k, v in info.items() if k != "difficulty"} | {"initialblockdownload": True}

@@ -73,7 +73,8 @@ async def test_effort_and_luck_are_the_work_of_the_round(pool: Pool):
     async with pool.store.read() as tx:
         now = await queries.round_stats(tx, POOL)
         luck = await queries.luck_stats(tx, POOL)
-    assert (now.number, now.shares, now.effort_percent) == (2, 1, pytest.approx(10.0))
+    assert (now.number, now.shares) == (2, 1)
+    assert now.effort_percent == pytest.approx(10.0)
     assert (luck.found, luck.lost, luck.mature) == (1, 0, 0)
     assert luck.luck_percent == pytest.approx(200.0)
 

@@ -8,7 +8,7 @@ from millpond.chains.bitcoin.wallet import Wallet
 from millpond.intents import IntentState
 from millpond.intents.errors import IntentMayBeEffectiveError
 from millpond.mining.accounts import network_fees
-from millpond.mining.payouts import FeePolicy, PayoutSettings, PayoutState, queries
+from millpond.mining.payouts import FeePolicy, PayoutSettings, PayoutState, SettingsChange, queries
 from millpond.store import Store
 from tests.chains.daemons import LiveDaemon
 from tests.mining.payouts.scene import LTC, PayoutScene, address
@@ -97,8 +97,6 @@ async def test_where_the_pool_pays_the_network_payees_get_all_of_it(
 
 
 async def test_two_miners_with_one_address_share_one_output(scene: PayoutScene, daemon: LiveDaemon):
-    from millpond.mining.payouts import SettingsChange
-
     shared = address(daemon.coin, 500)
     wallets = [address(daemon.coin, 501), address(daemon.coin, 502)]
     for wallet in wallets:
@@ -117,7 +115,7 @@ async def test_two_miners_with_one_address_share_one_output(scene: PayoutScene, 
 async def test_a_shortage_waits_with_an_alert_and_goes_on_when_there_is_money(
     store: Store, daemon: LiveDaemon
 ):
-    empty = Wallet(daemon.endpoint(), daemon.coin, name="short")
+    empty = Wallet(daemon.endpoint(), daemon.coin, name=f"short-{daemon.height()}")
     await empty.open()
     scene = PayoutScene(store, daemon.coin, empty)
     await scene.top_up(10 * LTC)
@@ -158,6 +156,7 @@ async def test_a_reorganisation_that_unconfirms_a_payment_is_followed(
     await scene.assert_books_hold()
 
 
+@pytest.mark.parametrize("daemon", ["litecoind"], indirect=True)
 async def test_a_double_spent_payment_is_frozen_and_made_anew_only_with_proof(
     scene: PayoutScene, daemon: LiveDaemon
 ):

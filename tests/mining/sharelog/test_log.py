@@ -3,48 +3,13 @@
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
-from millpond.mining.sharelog.backend import open_backend
 from millpond.mining.sharelog.errors import ShareLogTakenError
 from millpond.mining.sharelog.reader import ShareLogReader
-from millpond.mining.sharelog.records import Job, Position, RejectReason
-from millpond.mining.sharelog.settings import ShareLogSettings
-from millpond.mining.sharelog.writer import ShareLogWriter
-from millpond.ops.system import SystemClock
-
-JOB = Job(100, 1 << 40)
-BASE_MS = 1_700_000_000_000
-
-
-class Log:
-    """A writer with what it reported."""
-
-    def __init__(self, url: str, edge: str = "edge-1", **settings) -> None:
-        self.settings = ShareLogSettings(url=url, **settings)
-        self.done: list[object] = []
-        self.failed: list[tuple[object, str]] = []
-        self.writer = ShareLogWriter(
-            open_backend("p", edge, self.settings),
-            pool_id="p",
-            edge=edge,
-            clock=SystemClock(),
-            settings=self.settings,
-            on_commit=self._on_commit,
-        )
-
-    def _on_commit(self, waiters, error) -> None:
-        if error is None:
-            self.done.extend(waiters)
-        else:
-            self.failed.extend((waiter, error.code) for waiter in waiters)
-
-    def add(self, number: int, worker: str = "a.x", difficulty: int = 1) -> bool:
-        return self.writer.append(BASE_MS + number, worker, JOB, difficulty, 0, number)
-
-    async def group(self, *numbers: int, worker: str = "a.x") -> None:
-        for number in numbers:
-            assert self.add(number, worker, difficulty=number + 1)
-        await self.writer.flushed()
+from millpond.mining.sharelog.records import Position, RejectReason
+from millpond.store import Store
+from tests.mining.sharelog.helpers import BASE_MS, Log
 
 
 async def test_what_was_reported_is_read_back_in_order(sharelog_url: str):
@@ -115,4 +80,32 @@ async def test_a_second_writer_is_refused_but_another_edge_is_not(sharelog_url: 
     reader = await ShareLogReader.open(sharelog_url)
     verified = await reader.verify("p")
     assert (verified.shares, verified.faults, set(verified.heads)) == (5, [], {"edge-1", "edge-2"})
+    await reader.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "sequence"),
+    [
+        ("update sharelog_group set shares = shares + 1 where sequence = 2", 2),
+        ("update sharelog_group set last_ms = last_ms + 1 where sequence = 1", 1),
+        ("delete from sharelog_group where sequence = 2", 3),
+        ("update sharelog_group set hash = previous_hash where sequence = 3", 3),
+    ],
+)
+async def test_a_changed_or_missing_group_is_found(
+    sharelog_url: str, statement: str, sequence: int
+):
+    log = Log(sharelog_url)
+    await log.writer.start()
+    for number in range(4):
+        await log.group(number)
+    await log.writer.stop()
+    store = await Store.open(sharelog_url)
+    async with store.begin() as tx:
+        await tx.execute(text(statement))
+    await store.close()
+    reader = await ShareLogReader.open(sharelog_url)
+    faults = (await reader.verify("p")).faults
+    assert sequence in {fault.sequence for fault in faults}
+    assert all(fault.edge == "edge-1" for fault in faults)
     await reader.close()

@@ -2,7 +2,7 @@
 
 Shares come as a Poisson process. The decision compares the shares that came
 with those that were expected, and changes the difficulty only when chance is
-an unlikely explanation (less than one in a thousand): so a miner that is far
+an unlikely explanation (3 in 10,000): so a miner that is far
 off is corrected after four shares, one that is off by half after about sixty,
 and one that is right is left alone.
 """
@@ -19,7 +19,7 @@ WINDOW_SHARES = 64
 FIRST_LOOK = 4
 """Shares that have to come before the difficulty is raised."""
 
-_SIGNIFICANCE = 1e-3
+_SIGNIFICANCE = 3e-4
 _STEP_UP = 4096.0
 _STEP_DOWN = 1 / 64.0
 _SIGNIFICANT_BITS = 12

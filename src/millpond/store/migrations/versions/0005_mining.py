@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 _ZERO = "BIGINT DEFAULT '0' NOT NULL"
 _SUMS = (
