@@ -6,13 +6,14 @@ import sqlite3
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from tests.support.product import Pool, environment, millpond
 
-QUICK = {"devchain__block_time_s": 1, "miner__load": 0.3}
+QUICK: dict[str, Any] = {"devchain__block_time_s": 1, "miner__load": 0.3}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
         yield running
 
 
-def paid(pool: Pool) -> dict:
+def paid(pool: Pool) -> dict[str, Any]:
     return pool.until("settled payout", lambda: pool.payments("settled"))[0]
 
 

@@ -115,8 +115,9 @@ class Pool:
             with urllib.request.urlopen(self.url + path, timeout=10) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
-            with error:
-                assert error.code in {429, 503}, f"{path}: {error.code} {error.read()!r}"
+            error.close()
+            if error.code not in {429, 503}:
+                raise
         except OSError:
             return None
         return None
