@@ -131,7 +131,7 @@ def sample_pool() -> Pool:
             last_share_at=iso(NOW_MS - 800),
             last_block_at=iso(NOW_MS - 37_000),
             paid_total=money(13_912_0551_0000),
-            next_payout_at=iso(NOW_MS + 95_000),
+            payouts_under_way=2,
         ),
     )
 
@@ -206,6 +206,10 @@ class SampleReads:
         rows = [row for row in self.worker_rows if wallet in (None, row.wallet)]
         return self._page(rows, limit, cursor)
 
+    async def latest_workers(self, tx: Tx, *, limit: int) -> list[Worker]:
+        self.queries += 1
+        return self.worker_rows[:limit]
+
     async def workers_named(self, tx: Tx, names: Collection[str]) -> list[Worker]:
         return [row for row in self.worker_rows if row.worker in names]
 
@@ -262,6 +266,9 @@ class SampleReads:
                 wallet=wallet,
                 threshold=money(10_0000_0000),
                 automatic=True,
+                schedule="any",
+                fee_policy="payee",
+                missing=money(1_5589_9979),
                 address=wallet,
             )
         ]
@@ -294,6 +301,7 @@ class SampleReads:
             window_weight=str(1 << 40),
             allocations=[
                 Allocation(
+                    kind="share",
                     account=f"liability:miner/{WALLET}:balance:DEV",
                     wallet=WALLET,
                     weight=str(3 << 38),
@@ -330,6 +338,9 @@ class SampleWrites:
             wallet=wallet,
             threshold=money(change.threshold_units or 0),
             automatic=bool(change.automatic),
+            schedule="any",
+            fee_policy="payee",
+            missing=money(0),
             address=change.address or wallet,
         )
 

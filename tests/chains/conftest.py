@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chains.daemons import MWEB_HEIGHT, DevchainDaemon, LitecoinDaemon, LiveDaemon
+from tests.chains.daemons import (
+    BIP34_HEIGHT,
+    MWEB_HEIGHT,
+    DevchainDaemon,
+    LitecoinDaemon,
+    LiveDaemon,
+)
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +29,13 @@ def litecoind_mweb() -> Iterator[LitecoinDaemon]:
     with LitecoinDaemon() as daemon:
         daemon.mine_to(MWEB_HEIGHT + 8)
         yield daemon
+
+
+@pytest.fixture(scope="session")
+def litecoind_bip34(litecoind_mweb: LitecoinDaemon) -> LitecoinDaemon:
+    """litecoind with its extension block, and at the height where BIP 34 holds."""
+    litecoind_mweb.mine_to(BIP34_HEIGHT)
+    return litecoind_mweb
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ from millpond.chains.coins import Coin, coin_named
 
 LITECOIND = "/usr/lib/litecoin/litecoind"
 MWEB_HEIGHT = 432
+BIP34_HEIGHT = 500
 _START_TIMEOUT_S = 60.0
 
 
@@ -216,6 +217,7 @@ class LitecoinDaemon(LiveDaemon):
             "-peertimeout=9999999",
             "-fallbackfee=0.0002",
             "-txindex=1",
+            "-keypool=5",
             *self.extra,
         ]
 

@@ -67,7 +67,7 @@ class PoolStats(Model, frozen=True, kw_only=True):
     last_share_at: str | None
     last_block_at: str | None
     paid_total: Money
-    next_payout_at: str | None = None
+    payouts_under_way: int = 0
 
 
 class Stats(Model, frozen=True, kw_only=True):
@@ -253,13 +253,23 @@ class PayoutSettings(Model, frozen=True, kw_only=True):
     Attributes:
         threshold: Automatic payout at this balance.
         automatic: Whether payouts start by themselves.
+        schedule: How often at most: any, hourly, daily or weekly.
+        fee_policy: Who pays the network: payee or pool.
+        address: Where payouts go now.
+        new_address: Where they go from `address_change_at` on.
+        missing: What the balance lacks to the threshold.
+        next_at: When a payout may start by itself at the earliest.
     """
 
     pool_id: str
     wallet: str
     threshold: Money
     automatic: bool
+    schedule: str
+    fee_policy: str
     address: str
+    missing: Money
+    next_at: str | None = None
     address_change_at: str | None = None
     new_address: str | None = None
 
@@ -298,10 +308,12 @@ class Allocation(Model, frozen=True, kw_only=True):
     """One account's part of a block's reward.
 
     Attributes:
-        weight: Work counted, exact, in units of 2**-32 of difficulty.
-        fraction: That over all work counted.
+        kind: `share`, `fee` or `donation`.
+        weight: What the scheme weighed this line with, exact; fees have lines of their own.
+        fraction: That over the weights of all lines.
     """
 
+    kind: str
     account: str
     wallet: str
     weight: str

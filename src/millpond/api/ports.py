@@ -20,6 +20,7 @@ from millpond.api.models import (
     Worker,
 )
 from millpond.api.pagination import Page
+from millpond.mining.payouts.model import FeePolicy, Schedule
 from millpond.store import Tx
 
 
@@ -41,11 +42,15 @@ class SettingsChange:
     Attributes:
         threshold_units: Balance in base units at which to pay by itself.
         automatic: Whether to pay by itself.
+        schedule: How often to pay by itself at most.
+        fee_policy: Who pays the network.
         address: Where to pay to.
     """
 
     threshold_units: int | None = None
     automatic: bool | None = None
+    schedule: Schedule | None = None
+    fee_policy: FeePolicy | None = None
     address: str | None = None
 
 
@@ -72,7 +77,10 @@ class Reads(Protocol):
     async def workers(
         self, tx: Tx, *, pool_id: str | None, wallet: str | None, limit: int, cursor: str | None
     ) -> Page[Worker]:
-        """Workers, of one address or all, the most recently active first."""
+        """Workers, of one address or all."""
+
+    async def latest_workers(self, tx: Tx, *, limit: int) -> list[Worker]:
+        """The workers that sent a share last, of each pool; the fastest first."""
 
     async def workers_named(self, tx: Tx, names: Collection[str]) -> list[Worker]:
         """Those of the named workers that exist."""
@@ -103,6 +111,21 @@ class Reads(Protocol):
 
     async def proof(self, tx: Tx, *, wallet: str | None, block: Block) -> Proof | None:
         """How a block's reward was split; with the receipts of an address if one is named."""
+
+
+class PayoutReads(Protocol):
+    """Queries about payouts."""
+
+    async def under_way(self, tx: Tx, pool_id: str) -> int:
+        """Payouts of a pool that have neither settled nor failed."""
+
+    async def payouts(
+        self, tx: Tx, *, pool_id: str | None, wallet: str | None, limit: int, cursor: str | None
+    ) -> Page[Payout]:
+        """Payouts, newest first."""
+
+    async def payout_settings(self, tx: Tx, wallet: str) -> list[PayoutSettings]:
+        """How an address is paid, in each pool."""
 
 
 class Writes(Protocol):

@@ -12,7 +12,7 @@ import msgspec
 from millpond.ops.config import Config
 from millpond.ops.heartbeat import write_atomically
 from millpond.ops.plan import Ports, choose_ports, parts_for, plan_parts
-from millpond.ops.process import exclusive
+from millpond.ops.process import exclusive, reachable_host
 from millpond.ops.supervisor import Say, Supervisor
 from millpond.ops.system import SystemClock
 from millpond.store.migrate import migrate
@@ -46,8 +46,10 @@ async def _bring_up(config: Config, config_path: Path | None, say: Say) -> None:
     ports = choose_ports(config, say)
     where = Endpoints(
         pid=os.getpid(),
-        url=f"http://{_host(config.http.host)}:{ports.http}/",
-        stratum=[f"stratum+tcp://{_host(config.stratum.host)}:{port}" for port in ports.stratum],
+        url=f"http://{reachable_host(config.http.host)}:{ports.http}/",
+        stratum=[
+            f"stratum+tcp://{reachable_host(config.stratum.host)}:{port}" for port in ports.stratum
+        ],
     )
 
     def announce(_state: str) -> None:
@@ -90,7 +92,3 @@ def _environment(config: Config, ports: Ports) -> dict[str, str]:
 def _on_signal(supervisor: Supervisor, say: Say) -> None:
     say("stopping; once more to end at once")
     supervisor.stop()
-
-
-def _host(host: str) -> str:
-    return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound

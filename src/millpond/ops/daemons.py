@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-from millpond.chains.bitcoin.address import parse_address
 from millpond.chains.bitcoin.daemons import DaemonSet
 from millpond.chains.bitcoin.rpc import RpcEndpoint
 from millpond.chains.bitcoin.wallet import Wallet
-from millpond.chains.coins import Coin, coin_named
+from millpond.chains.coins import Coin
 from millpond.clock import Clock
 from millpond.errors import InvalidInputError
+from millpond.mining.edge import pool_address
 from millpond.ops.config.settings import Config, DaemonSettings, PoolSettings
 
 
@@ -34,24 +31,19 @@ def daemon_set(config: Config, coin: Coin, clock: Clock) -> DaemonSet:
 def wallet(config: Config, coin: Coin) -> Wallet:
     """The wallet of the coin's first daemon; `open` it before use."""
     first = _of_coin(config, coin)[0]
-    return Wallet(endpoint(first).for_wallet(first.wallet), coin)
+    return Wallet(endpoint(first), coin, name=first.wallet)
 
 
-async def pool_address(config: Config, pool: PoolSettings, opened: Wallet) -> str:
+async def block_address(config: Config, pool: PoolSettings, opened: Wallet) -> str:
     """Where a pool's blocks pay to: as set, or made once and kept in the data directory.
 
     Raises:
-        InvalidInputError: The address is not of the daemon's wallet.
+        InvalidAddressError: What is set or kept is no address of the coin.
         RpcError: The daemon does not answer.
     """
-    kept = config.data_path / f"address-{pool.id}"
-    address = pool.address or _read(kept)
-    if not address:
-        address = await opened.new_address()
-        _write_new(kept, address)
-        address = _read(kept)
-    parse_address(address, coin_named(pool.coin))
-    return address
+    if pool.address:
+        return pool.address
+    return await pool_address(config.data_path / f"address-{pool.id}", opened, opened.coin)
 
 
 def _of_coin(config: Config, coin: Coin) -> list[DaemonSettings]:
@@ -59,23 +51,3 @@ def _of_coin(config: Config, coin: Coin) -> list[DaemonSettings]:
     if not found:
         raise InvalidInputError(f"no daemon is named for {coin.name}")
     return found
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="ascii").strip() if path.exists() else ""
-
-
-def _write_new(path: Path, text: str) -> None:
-    """Write a file that two processes may want to make at once: the first one stands."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="ascii") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()

@@ -11,7 +11,12 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    generate_latest,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,9 +27,21 @@ from millpond.ops.heartbeat import STALE_MS, read_heartbeats
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
-def own_metrics() -> bytes:
-    """This process's metrics in the text format."""
-    return generate_latest(REGISTRY)
+class PartMetrics:
+    """The registries of one part: the process's own, and one for each pool in it."""
+
+    def __init__(self) -> None:
+        self._registries = [REGISTRY]
+
+    def registry(self) -> CollectorRegistry:
+        """A further registry, for figures whose names another pool's have too."""
+        made = CollectorRegistry()
+        self._registries.append(made)
+        return made
+
+    def text(self) -> bytes:
+        """All figures in the text format."""
+        return b"".join(generate_latest(registry) for registry in self._registries)
 
 
 class _Gathered:

@@ -24,7 +24,7 @@ from millpond.errors import MillpondError
 from millpond.ops.config.settings import Config
 from millpond.ops.heartbeat import NOTIFY_FD, Pulse
 from millpond.ops.logs import set_up_logs
-from millpond.ops.metrics import own_metrics
+from millpond.ops.metrics import PartMetrics
 from millpond.ops.process import PARENT_PID, DataDirInUseError, die_with_parent, exclusive
 from millpond.ops.system import SystemClock, SystemEntropy
 
@@ -42,6 +42,7 @@ class PartContext:
         name: The part's name.
         config: The whole configuration.
         pulse: Where it says how it is.
+        metrics: Its figures.
         stop: Set when it should end.
         clock, entropy, ids: The machine's.
     """
@@ -49,6 +50,7 @@ class PartContext:
     name: str
     config: Config
     pulse: Pulse
+    metrics: PartMetrics
     clock: SystemClock = field(default_factory=SystemClock)
     entropy: SystemEntropy = field(default_factory=SystemEntropy)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,8 +80,9 @@ def run_part(name: str, config: Config, body: Body) -> int:
 
 
 async def _main(name: str, config: Config, body: Body, notify_fd: int | None) -> int:
-    pulse = Pulse(name, config.run_path, SystemClock(), notify_fd=notify_fd, metrics=own_metrics)
-    context = PartContext(name=name, config=config, pulse=pulse)
+    metrics = PartMetrics()
+    pulse = Pulse(name, config.run_path, SystemClock(), notify_fd=notify_fd, metrics=metrics.text)
+    context = PartContext(name=name, config=config, pulse=pulse, metrics=metrics)
     log = structlog.get_logger(name)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

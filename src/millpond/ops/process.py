@@ -18,6 +18,7 @@ from millpond.errors import ConflictError, UnavailableError
 PARENT_PID = "MILLPOND_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
 _PORTS_TRIED = 100
+_UNIX_PATH_MAX = 107
 
 
 class DataDirInUseError(ConflictError):
@@ -118,3 +119,14 @@ def any_free_port(host: str) -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def poke_address(run_path: Path, pool_id: str) -> str:
+    """Where a pool's edge listens for `millpond notify-block`; empty if the path is too long."""
+    path = run_path / f"news-{pool_id}.sock"
+    return f"unix:{path}" if len(os.fsencode(path)) <= _UNIX_PATH_MAX else ""
+
+
+def reachable_host(host: str) -> str:
+    """Where to connect to what listens on `host` of this machine."""
+    return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound

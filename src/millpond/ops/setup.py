@@ -10,7 +10,7 @@ from millpond.errors import InvalidInputError
 from millpond.mining.sharelog.reader import ShareLogReader
 from millpond.ops.config import Config
 from millpond.ops.config.explain import template
-from millpond.ops.daemons import pool_address, wallet
+from millpond.ops.daemons import block_address, wallet
 from millpond.ops.supervisor import Say
 from millpond.store.migrate import migrate
 
@@ -51,7 +51,7 @@ async def prepare(config: Config, say: Say) -> None:
         opened = wallet(config, coin)
         try:
             await opened.open()
-            address = await pool_address(config, pool, opened)
+            address = await block_address(config, pool, opened)
         finally:
             await opened.close()
         say(f"pool      {pool.id} pays its blocks to {address} (wallet {opened.name!r})")

@@ -200,7 +200,7 @@ class Supervisor:
                     continue
                 if beat.state == "ready":
                     seconds = (self._clock.monotonic_ns() - began) / 1e9
-                    word = "ready again" if last or part.crashes else "ready"
+                    word = "ready again" if part.ready.is_set() else "ready"
                     self._say(f"{part.plan.name:<9} {word:<11} {beat.detail}  ({seconds:.1f} s)")
                     part.detail = beat.detail
                     up.set()

@@ -34,11 +34,12 @@ class ToldChain:
             return {"confirmations": self.height - height + 1, "height": height}
         if block_hash in self.side:
             return {"confirmations": -1, "height": self.side[block_hash]}
-        raise RpcNotFoundError("Block not found", rpc_code=-5)
+        raise RpcNotFoundError("Block not found", rpc_code=-5, method="getblockheader")
 
     async def submit_block(self, block_hex: str) -> list[SubmitResult]:
         self.submitted.append(block_hex)
         if self.verdict is SubmitVerdict.ACCEPTED and block_hex in self.takes:
             block_hash, height = self.takes[block_hex]
             self.best[block_hash] = height
+            self.height = max(self.height, height)
         return [SubmitResult("one", self.verdict, self.reason)]

@@ -27,6 +27,7 @@ from millpond.api.routes.miners import Wallet, choose_pool
 from millpond.errors import InvalidInputError
 from millpond.identity import ActionProof, Session
 from millpond.identity.errors import AuthenticationError, PermissionDeniedError
+from millpond.mining.payouts.model import FeePolicy, Schedule
 from millpond.store import Tx
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -61,6 +62,8 @@ class SettingsRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     pool: Text128 | None = None
     threshold: Decimal | None = None
     automatic: bool | None = None
+    schedule: Schedule | None = None
+    fee_policy: FeePolicy | None = None
     address: Text128 | None = None
 
 
@@ -213,6 +216,8 @@ async def change_settings(
     change = SettingsChange(
         threshold_units=_units(core, pool_id, data.threshold),
         automatic=data.automatic,
+        schedule=data.schedule,
+        fee_policy=data.fee_policy,
         address=data.address,
     )
     async with core.store.begin() as tx:

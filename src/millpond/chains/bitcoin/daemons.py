@@ -14,6 +14,7 @@ from millpond.chains.bitcoin.errors import (
     RpcMethodNotFoundError,
     RpcProtocolError,
     RpcRejectedError,
+    RpcTimeoutError,
     RpcUnavailableError,
 )
 from millpond.chains.bitcoin.health import DaemonHealth, HealthSettings, Tip
@@ -107,14 +108,20 @@ class DaemonSet:
             RpcUnavailableError: No daemon is fit to be worked for.
             RpcRejectedError: The daemon says no.
         """
-        request: dict[str, Any] = {"rules": list(self.coin.template_rules)}
-        timeout_s = None
         if longpoll_id is not None:
-            request["longpollid"] = longpoll_id
-            timeout_s = self._settings.longpoll_timeout_s
-        order = [i for i in self._order() if self._fit(i)]
+            try:
+                return await self._template(
+                    {"longpollid": longpoll_id}, self._settings.longpoll_timeout_s
+                )
+            except RpcTimeoutError:
+                pass  # a quiet chain has no news; that is no failing of the daemon
+        return await self._template({}, None)
+
+    async def _template(self, more: dict[str, Any], timeout_s: float | None) -> dict[str, Any]:
+        order = [i for i in self._order() if not self._health[i].lagging]
         if not order:
             raise RpcUnavailableError("no daemon is fit to give templates", **self._reasons())
+        request = {"rules": list(self.coin.template_rules)} | more
         template = await self._first(
             order, "getblocktemplate", (request,), timeout_s, self._check_template
         )
@@ -168,9 +175,6 @@ class DaemonSet:
         # With every circuit open there is nothing to lose by one try.
         return closed or order[:1]
 
-    def _fit(self, index: int) -> bool:
-        return not self._health[index].lagging
-
     def _reasons(self) -> dict[str, str]:
         return {health.name: health.reason for health in self._health}
 
@@ -194,6 +198,8 @@ class DaemonSet:
                     raise
                 errors.append(error.message)
             except RpcError as error:
+                if check is not None and isinstance(error, RpcTimeoutError) and timeout_s:
+                    raise  # a long poll, see `get_block_template`
                 health.failed(error.message)
                 errors.append(error.message)
             else:

@@ -18,7 +18,6 @@ from millpond.chains.bitcoin.errors import (
     RpcAlreadyInChainError,
     RpcNotFoundError,
     RpcOutcomeUnknownError,
-    RpcProtocolError,
     RpcRejectedError,
     RpcUnavailableError,
     RpcVerifyRejectedError,
@@ -115,7 +114,7 @@ class Wallet:
         )
 
     async def unspent(self, *, min_confirmations: int = 1) -> list[Unspent]:
-        """Outputs that the wallet can spend."""
+        """Outputs that the wallet can spend; those inside an extension block left out."""
         rows = await self._call("listunspent", min_confirmations)
         return [
             Unspent(
@@ -126,6 +125,8 @@ class Wallet:
                 address=row.get("address", ""),
             )
             for row in rows
+            # What lies inside Litecoin's extension block has no output number.
+            if "vout" in row
         ]
 
     async def prepare(
@@ -277,7 +278,7 @@ class Wallet:
         try:
             return parse_transaction(bytes.fromhex(raw_hex))
         except (ValueError, WireError) as error:
-            raise RpcProtocolError(f"the transaction cannot be read: {error}") from None
+            raise PaymentRefusedError(f"the transaction cannot be read: {error}") from None
 
     async def _fee(self, transaction: Transaction) -> int:
         """Inputs less outputs, from the values of the spent outputs."""
@@ -319,6 +320,8 @@ class Wallet:
 
     async def _after_rejection(self, raw_hex: str, error: RpcRejectedError) -> SendOutcome:
         """A refusal settles the question only if the transaction is not there already."""
+        if error.rpc_code == -22:
+            return SendOutcome(SendVerdict.REJECTED, error.message)
         try:
             status = await self.look_up(self._parse(raw_hex).txid)
         except (RpcUnavailableError, RpcOutcomeUnknownError) as unknown:

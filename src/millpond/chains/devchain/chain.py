@@ -66,7 +66,8 @@ class Devchain:
         self._refused: dict[bytes, None] = {}
         self._arrivals = 0
         self._genesis = _genesis(params)
-        self._insert(self._genesis, None)
+        self._newest = (b"", self._genesis)
+        self._insert(self._genesis, None, len(self._genesis.serialise()))
 
     @property
     def tip(self) -> Node:
@@ -101,7 +102,7 @@ class Devchain:
         self, kind: Kind, body: bytes, place: int, waiting: list[tuple[Transaction, int]]
     ) -> None:
         if kind is Kind.BLOCK:
-            self._take(parse_block(body[8:]), place, trusted=True)
+            self._take(parse_block(body[8:]), place, len(body) - 8, trusted=True)
         elif kind is Kind.TRANSACTION:
             tx, time_s = parse_transaction(body[8:]), int.from_bytes(body[:8], "little")
             self._announce(tx, time_s)
@@ -116,6 +117,8 @@ class Devchain:
         """The block at a place of the tree."""
         if node.parent is None:
             return self._genesis
+        if self._newest[0] == node.hash_le:
+            return self._newest[1]
         return parse_block(self.storage.read(self._places[node.hash_le])[8:])
 
     def raw_block(self, node: Node) -> bytes:
@@ -161,8 +164,9 @@ class Devchain:
                 self._refuse(block.header.hash_le)
                 return reason
         arrived = self.now_s().to_bytes(8, "little")
-        place = self.storage.append(Kind.BLOCK, arrived + block.serialise())
-        node = self._take(block, place)
+        raw = block.serialise()
+        place = self.storage.append(Kind.BLOCK, arrived + raw)
+        node = self._take(block, place, len(raw))
         if node.invalid:
             return "invalid-in-reorganisation"
         return None if self.is_active(node) else "inconclusive"
@@ -215,17 +219,17 @@ class Devchain:
         for watcher in self.watchers:
             watcher.transaction_seen(tx, txid, time_s)
 
-    def _take(self, block: Block, place: int, *, trusted: bool = False) -> Node:
-        node = self._insert(block, place)
+    def _take(self, block: Block, place: int, size: int, *, trusted: bool = False) -> Node:
+        node = self._insert(block, place, size)
+        self._newest = (node.hash_le, block)
         better = not node.invalid and node.work > self.tip.work
         if better and not self._move_to(node, trusted=trusted):
             self._settle()
         return node
 
-    def _insert(self, block: Block, place: int | None) -> Node:
+    def _insert(self, block: Block, place: int | None, size: int) -> Node:
         header, hash_le = block.header, block.header.hash_le
         parent = self.nodes.get(header.prev_hash_le)
-        raw_size = len(block.serialise())
         node = Node(
             hash_le=hash_le,
             header=header,
@@ -233,8 +237,7 @@ class Devchain:
             parent=parent,
             work=(parent.work if parent else 0) + work_of_bits(header.bits),
             arrival=self._arrivals,
-            size=raw_size,
-            weight=block.weight,
+            size=size,
             invalid=parent.invalid if parent else False,
             txids=tuple(tx.txid_le for tx in block.transactions),
         )
@@ -297,6 +300,9 @@ class Devchain:
             scripts=not (trusted or node.connected),
         )
         if reason:
+            if not trusted:
+                # Signatures are not looked at again when the log is read back.
+                self.storage.append(Kind.MARK, b"\x00" + node.hash_le)
             for each in node.descendants():
                 each.invalid = True
             return False

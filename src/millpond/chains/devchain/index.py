@@ -41,7 +41,6 @@ class Node:
     work: int
     arrival: int
     size: int
-    weight: int
     invalid: bool = False
     connected: bool = False
     txids: tuple[bytes, ...] = ()

@@ -86,3 +86,12 @@ wallet_receipt = Table(
     Column("booked_ms", BigInteger, nullable=False),
 )
 """Coins that came to the daemon's wallet from outside and were booked as capital."""
+
+wallet_anchor = Table(
+    "wallet_anchor",
+    metadata,
+    Column("coin", Text, primary_key=True),
+    Column("height", BigInteger, nullable=False),
+    Column("block_hash", Text, nullable=False),
+)
+"""Below this block every receipt of the wallet was booked."""

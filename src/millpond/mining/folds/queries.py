@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Table, and_, distinct, func, select
@@ -79,6 +79,8 @@ async def workers(
     *,
     now_ms: int,
     wallet: str | None = None,
+    names: Collection[str] | None = None,
+    latest: bool = False,
     after: str = "",
     limit: int = 100,
 ) -> list[WorkerStats]:
@@ -90,6 +92,8 @@ async def workers(
         rate: Of the pool's coin.
         now_ms: The time.
         wallet: Only workers of this address.
+        names: Only these workers.
+        latest: In the order of their last shares instead, the newest first.
         after: Last name of the page before.
         limit: Most rows, up to 1,000.
     """
@@ -97,7 +101,10 @@ async def workers(
     query = select(mining_worker).where(column.pool_id == pool_id, column.worker > after)
     if wallet is not None:
         query = query.where(column.wallet == wallet)
-    query = query.order_by(column.worker).limit(min(limit, MAX_ROWS))
+    if names is not None:
+        query = query.where(column.worker.in_(tuple(names)[:MAX_ROWS]))
+    order = (column.last_share_ms.desc(), column.worker) if latest else (column.worker,)
+    query = query.order_by(*order).limit(min(limit, MAX_ROWS))
     rows = (await tx.execute(query)).all()
     ids = [row.id for row in rows]
     window = await _counts_by_worker(tx, ids, MINUTE_S, window_start_s(now_ms))

@@ -13,6 +13,7 @@ HELP = {
     "edge": "Serve miners: Stratum, shares, blocks.",
     "worker": "Fold shares, follow blocks, credit rewards, make payouts.",
     "api": "Serve the JSON interface, the pages and /metrics.",
+    "miner": "Run the built-in miner against our own edge, as `up` does.",
 }
 
 

@@ -9,8 +9,9 @@ from millpond.chains.bitcoin.address import parse_address
 from millpond.chains.bitcoin.errors import InvalidAddressError
 from millpond.chains.coins import COINS
 from millpond.errors import InvalidInputError
+from millpond.mining.rewards import scheme_from
 from millpond.ops.config.faults import Fault
-from millpond.ops.config.settings import Config
+from millpond.ops.config.settings import Config, PoolSettings
 from millpond.store.engine import parse_url
 
 _DEVCHAIN_COINS = frozenset(name for name in COINS if name.startswith("devcoin"))
@@ -62,13 +63,23 @@ def _pools(config: Config) -> Iterator[Fault]:
     for at, pool in enumerate(config.pools):
         if pool.coin in COINS and pool.coin not in served:
             yield Fault(f"pools[{at}].coin", f"no daemon is named for {pool.coin}")
-        for message in pool.rewards.fees.faults():
-            yield Fault(f"pools[{at}].rewards", message)
+        yield from _own_faults(f"pools[{at}]", pool)
         if pool.address and pool.coin in COINS:
             try:
                 parse_address(pool.address, COINS[pool.coin])
             except InvalidAddressError as error:
                 yield Fault(f"pools[{at}].address", error.message)
+
+
+def _own_faults(path: str, pool: PoolSettings) -> Iterator[Fault]:
+    """What the rooms themselves find wrong with their sections."""
+    try:
+        scheme_from(pool.rewards)
+    except InvalidInputError as error:
+        yield Fault(f"{path}.rewards", error.message.replace("rewards.", ""))
+    if pool.coin in COINS:
+        for message in pool.blocks.faults(COINS[pool.coin]):
+            yield Fault(f"{path}.blocks", message)
 
 
 def _daemons(config: Config) -> Iterator[Fault]:

@@ -102,14 +102,10 @@ def build(
         return None
     try:
         made = struct(**values) if unset is None else msgspec.structs.replace(unset, **values)
-    except ValueError as error:
+    except (ValueError, AssertionError) as error:
         faults.append(Fault(path, str(error)))
         return None
-    # A section that can be wrong as a whole says so itself.
-    own = getattr(made, "faults", None)
-    if callable(own):
-        faults += [Fault(path, str(message)) for message in own()]
-    return made if len(faults) == before else None
+    return made
 
 
 def _value(field: msgspec.structs.FieldInfo, value: Any, where: str, faults: list[Fault]) -> Any:

@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from millpond.api.settings import ApiSettings
+from millpond.mining.blocks.settings import BlockSettings
+from millpond.mining.payouts.settings import PayoutSettings
 from millpond.mining.rewards.settings import RewardSettings
 from millpond.mining.sharelog.settings import ShareLogSettings
 from millpond.mining.stratum.settings import StratumLimits, VardiffSettings
@@ -66,6 +68,7 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
         wallet: Name of the wallet that blocks pay to and payouts are paid
             from; made by `millpond init`, or by `up`, when there is none.
         timeout_s: How long an answer is waited for.
+        zmq: Where it publishes `hashblock`, as in `tcp://127.0.0.1:28332`; empty: nowhere.
     """
 
     coin: str
@@ -75,6 +78,7 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
     cookie_file: str = ""
     wallet: str = "millpond"
     timeout_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
+    zmq: str = ""
 
 
 class PoolSettings(Section, frozen=True, kw_only=True):
@@ -89,6 +93,9 @@ class PoolSettings(Section, frozen=True, kw_only=True):
             and kept in the data directory.
         tag: Words that the pool writes into its blocks.
         rewards: How a block is split.
+        blocks: How blocks are followed.
+        payouts: How balances are paid; of several pools of one coin the first
+            one's settings count, since they share the wallet.
     """
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -97,6 +104,20 @@ class PoolSettings(Section, frozen=True, kw_only=True):
     address: str = ""
     tag: Annotated[str, Meta(max_length=40)] = "/Millpond/"
     rewards: RewardSettings = RewardSettings()
+    blocks: BlockSettings = BlockSettings()
+    payouts: PayoutSettings = PayoutSettings()
+
+
+_DEMO_POOL = PoolSettings(
+    id="dev-main",
+    name="Devcoin",
+    coin="devcoin",
+    payouts=PayoutSettings(confirmations=2, poll_s=1.0, run_interval_s=5.0, threshold=100_000_000),
+)
+"""What `millpond up` runs without a configuration: all of it within a minute."""
+
+_DEMO_VARDIFF = VardiffSettings(start=0.000_01, minimum=0.000_001, target_s=0.5)
+"""The devchain's blocks are found by one core, so its shares are easier still."""
 
 
 class SupervisorSettings(Section, frozen=True, kw_only=True):
@@ -129,6 +150,8 @@ class StratumSettings(Section, frozen=True, kw_only=True):
         ports: One for each pool, in their order; pools beyond them take the
             numbers that follow. A port that is taken gives way to the next.
         edge: Name of this edge in the share log; another for each machine.
+        extranonce_prefix: First byte of this edge's extranonces; another for
+            each edge of a pool.
         vardiff: How hard shares are made.
         limits: What a connection may do.
     """
@@ -136,6 +159,7 @@ class StratumSettings(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     ports: Annotated[tuple[Port, ...], Meta(min_length=1)] = (3333,)
     edge: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] = "edge-1"
+    extranonce_prefix: Annotated[int, Meta(ge=0, le=255)] = 0
     vardiff: VardiffSettings = VardiffSettings()
     limits: StratumLimits = StratumLimits()
 
@@ -202,7 +226,13 @@ class Config(Section, frozen=True, kw_only=True):
     @property
     def the_pools(self) -> tuple[PoolSettings, ...]:
         """The pools; the demo's on the devchain when nothing is named."""
-        return self.pools or (PoolSettings(id="dev-main", name="Devcoin", coin="devcoin"),)
+        return self.pools or (_DEMO_POOL,)
+
+    @property
+    def vardiff(self) -> VardiffSettings:
+        """Difficulties; those of the demo where the devchain is used and nothing is set."""
+        set_by_hand = self.stratum.vardiff != VardiffSettings()
+        return _DEMO_VARDIFF if self.uses_devchain and not set_by_hand else self.stratum.vardiff
 
     @property
     def uses_devchain(self) -> bool:

@@ -114,4 +114,8 @@ def _blocks(big: str) -> tuple[str, ...]:
             " booked_ms BIGINT NOT NULL,"
             " CONSTRAINT pk_wallet_receipt PRIMARY KEY (coin, outpoint))"
         ),
+        (
+            "CREATE TABLE wallet_anchor (coin TEXT NOT NULL, height BIGINT NOT NULL,"
+            " block_hash TEXT NOT NULL, CONSTRAINT pk_wallet_anchor PRIMARY KEY (coin))"
+        ),
     )

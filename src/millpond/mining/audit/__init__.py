@@ -1,0 +1,11 @@
+"""Books against share log and chain: does everything say the same, to the unit?
+
+Only reads. Recomputes what was decided from what it was decided by: balances
+from transfers, statistics from the share log, each block's split from its
+window, and holds blocks, payouts and the wallet against what the daemon says.
+"""
+
+from millpond.mining.audit.report import Report, Row, Verdict
+from millpond.mining.audit.run import AuditedCoin, AuditedPool, audit
+
+__all__ = ["AuditedCoin", "AuditedPool", "Report", "Row", "Verdict", "audit"]

@@ -1,0 +1,103 @@
+"""The part `api`: the JSON interface, the WebSocket, the pages, `/metrics`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+
+from sqlalchemy import text
+
+from millpond.api.assembly import mining_deps
+from millpond.api.deps import ApiDeps
+from millpond.api.models import Endpoint
+from millpond.api.ports import Check, CheckResult
+from millpond.api.server import bind, make_server
+from millpond.api.terms import PoolTerms
+from millpond.chains.coins import coin_named
+from millpond.mining.sharelog.reader import ShareLogReader
+from millpond.ops.config import Config
+from millpond.ops.heartbeat import STALE_MS, read_heartbeats
+from millpond.ops.metrics import gather
+from millpond.ops.part import PartContext
+from millpond.ops.process import reachable_host
+from millpond.store import Store
+from millpond.web.site import create_site
+
+_WATCHED = ("edge", "worker")
+
+
+async def run(context: PartContext) -> None:
+    """Serve until told to stop."""
+    config = context.config
+    async with contextlib.AsyncExitStack() as stack:
+        store = await Store.open(config.database_url, pool_size=config.database.pool_size)
+        stack.push_async_callback(store.close)
+        log = await ShareLogReader.open(config.sharelog_settings.url)
+        stack.push_async_callback(log.close)
+        server = make_server(create_site(_deps(context, store, log)), config.http)
+        listener = stack.enter_context(bind(config.http))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        stopping = asyncio.create_task(context.stop.wait())
+        port = listener.getsockname()[1]
+        context.pulse.say("ready", f"http://{reachable_host(config.http.host)}:{port}/")
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        stopping.cancel()
+
+
+def _deps(context: PartContext, store: Store, log: ShareLogReader) -> ApiDeps:
+    config = context.config
+    return mining_deps(
+        store=store,
+        share_log=log,
+        terms=terms(config),
+        clock=context.clock,
+        entropy=context.entropy,
+        settings=config.http,
+        operator_key=config.operator_key,
+        checks={
+            "database": functools.partial(_database, store),
+            **{name: _part(context, name) for name in _WATCHED},
+        },
+        metrics=functools.partial(gather, config.run_path, context.clock),
+    )
+
+
+def terms(config: Config) -> list[PoolTerms]:
+    """What everybody may know of each pool."""
+    host = reachable_host(config.stratum.host)
+    found = []
+    for index, pool in enumerate(config.the_pools):
+        coin = coin_named(pool.coin)
+        url = f"stratum+tcp://{host}:{config.stratum.port(index)}"
+        found.append(
+            PoolTerms(
+                pool_id=pool.id,
+                name=pool.name or pool.id,
+                coin=coin,
+                rewards=pool.rewards,
+                confirmations=pool.blocks.required(coin),
+                payouts=pool.payouts,
+                endpoints=(Endpoint(url=url, difficulty=config.vardiff.start),),
+            )
+        )
+    return found
+
+
+async def _database(store: Store) -> CheckResult:
+    async with store.read() as tx:
+        await tx.execute(text("select 1"))
+    return CheckResult(ok=True)
+
+
+def _part(context: PartContext, name: str) -> Check:
+    async def check() -> CheckResult:
+        now_ms = context.clock.now_ms()
+        for beat in read_heartbeats(context.config.run_path):
+            if beat.part == name and now_ms - beat.at_ms <= STALE_MS:
+                return CheckResult(ok=beat.state == "ready", detail=f"{beat.state}: {beat.detail}")
+        return CheckResult(ok=False, detail="it does not run here")
+
+    return check
