@@ -15,6 +15,9 @@ from millpond.store import Store, metadata
 _CHUNK = 256
 """Groups fetched at a time; a group is at most a few hundred kilobytes."""
 
+_MAX_LOOKED_AT = 20_000
+"""Groups that a search for receipts goes through."""
+
 
 class Fault(NamedTuple):
     """A place where the log is not what it was."""
@@ -112,13 +115,19 @@ class ShareLogReader:
     async def receipts(
         self, pool_id: str, worker: str, *, limit: int = 100, since_ms: int = 0
     ) -> list[Receipt]:
-        """The newest receipts of a worker, or of all workers of a bare wallet."""
+        """The newest receipts of a worker, or of all workers of a bare wallet.
+
+        Looks through the newest groups only, 20,000 at most.
+        """
         found: list[Receipt] = []
         head = await self.head(pool_id)
         if head is None:
             return found
+        looked_at = 0
         async for group in self.groups_before(pool_id, head):
-            if group.group.last_ms < since_ms or len(found) >= limit:
+            looked_at += 1
+            late = group.group.last_ms < since_ms or looked_at > _MAX_LOOKED_AT
+            if late or len(found) >= limit:
                 break
             found.extend(_receipts_in(group, worker))
         return found[:limit]
