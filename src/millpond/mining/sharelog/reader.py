@@ -51,6 +51,13 @@ class Candidate(NamedTuple):
     updated_ms: int
 
 
+class CandidateHead(NamedTuple):
+    """That a block was found, and when."""
+
+    block_hash: str
+    found_ms: int
+
+
 class ShareLogReader:
     """Reads the log in a database; any number may, in any process."""
 
@@ -165,6 +172,21 @@ class ShareLogReader:
         async with self._store.read() as tx:
             rows = await tx.execute(query.order_by(candidates.c.found_ms.desc()).limit(limit))
             return [Candidate(*row) for row in rows]
+
+    async def candidate_heads(self, pool_id: str, *, limit: int = 200) -> list[CandidateHead]:
+        """Names and times of the blocks found, newest first, without the blocks."""
+        c = candidates.c
+        query = select(c.block_hash, c.found_ms).where(c.pool_id == pool_id)
+        async with self._store.read() as tx:
+            rows = await tx.execute(query.order_by(c.found_ms.desc()).limit(limit))
+            return [CandidateHead(*row) for row in rows]
+
+    async def candidate(self, block_hash: str) -> Candidate | None:
+        """One block found, with the whole block."""
+        query = select(candidates).where(candidates.c.block_hash == block_hash)
+        async with self._store.read() as tx:
+            row = (await tx.execute(query)).first()
+            return None if row is None else Candidate(*row)
 
     async def count(self, pool_id: str) -> int:
         """Credited shares in the log."""
