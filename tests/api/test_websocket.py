@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 
+import httpx
 import msgspec
 import pytest
 from websockets.asyncio.client import connect
@@ -137,6 +138,28 @@ async def test_only_so_many_connections_of_one_address(tmp_path):
         with pytest.raises(InvalidStatus):
             async with connect(url):
                 pass
+
+
+async def test_a_stopping_server_ends_live_connections_at_once(tmp_path):
+    async with live(tmp_path) as (_, url):
+        site = url.replace("ws:", "http:").removesuffix("/api/v1/ws")
+        socket = await connect(url)
+        stream = httpx.AsyncClient(timeout=30)
+        request = stream.build_request("GET", f"{site}/live")
+        answer = await stream.send(request, stream=True)
+        chunks = answer.aiter_text()
+        text = ""
+        while "hx-partial" not in text:
+            text += await anext(chunks)
+        await socket.send('{"type":"subscribe","topics":["stats"]}')
+        await receive(socket, "event", topic="stats")
+    rest = [chunk async for chunk in chunks]
+    assert answer.is_closed, f"the stream came to its end, after {len(rest)} more pieces"
+    with pytest.raises(ConnectionClosed):
+        while True:
+            await socket.recv()
+    assert socket.close_code in (1001, 1012)
+    await stream.aclose()
 
 
 async def test_a_slow_client_is_dropped_and_holds_nobody_up():
