@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.chains.daemons import LitecoinDaemon
 from tests.support.product import Pool, environment, millpond
 
 QUICK: dict[str, Any] = {"devchain__block_time_s": 1, "miner__load": 0.3}
@@ -198,3 +199,33 @@ def test_init_prepares_everything_and_can_be_repeated(tmp_path: Path):
     )
     assert shown.returncode == 0, shown.stderr
     assert "# How long a part may take until it is ready." in shown.stdout
+
+
+def test_the_doctor_names_an_address_that_is_not_the_wallets(tmp_path: Path):
+    env = environment(tmp_path / "data")
+    config = tmp_path / "pool.toml"
+    settings = """
+        [[pools]]
+        id = "ltc"
+        coin = "litecoin-regtest"
+        [[daemons]]
+        coin = "litecoin-regtest"
+        url = "{url}"
+        user = "{user}"
+        password = "{password}"
+        wallet = "{wallet}"
+        """
+    with LitecoinDaemon() as daemon:
+        for name in ("one", "two"):
+            daemon.rpc("createwallet", name)
+        access = {"url": daemon.url, "user": daemon.user, "password": daemon.password}
+        config.write_text(settings.format(wallet="one", **access))
+        config.chmod(0o600)
+        assert millpond("init", "--config", str(config), env=env).returncode == 0
+        well = millpond("doctor", "--config", str(config), env=env)
+        assert "which the wallet 'one' owns" in well.stdout
+        config.write_text(settings.format(wallet="two", **access))
+        result = millpond("doctor", "--config", str(config), env=env)
+    assert result.returncode == 1
+    assert "FAULT    pool ltc: its blocks pay rltc1" in result.stdout
+    assert "address-ltc away" in result.stdout

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from millpond.chains.bitcoin.daemons import DaemonSet
 from millpond.chains.bitcoin.rpc import RpcEndpoint
 from millpond.chains.bitcoin.wallet import Wallet
 from millpond.chains.coins import Coin
 from millpond.clock import Clock
 from millpond.errors import InvalidInputError
-from millpond.mining.edge import pool_address
+from millpond.mining.edge import pool_address, require_ours
 from millpond.ops.config.settings import Config, DaemonSettings, PoolSettings
 
 
@@ -38,12 +40,19 @@ async def block_address(config: Config, pool: PoolSettings, opened: Wallet) -> s
     """Where a pool's blocks pay to: as set, or made once and kept in the data directory.
 
     Raises:
-        InvalidAddressError: What is set or kept is no address of the coin.
+        ForeignAddressError: What is set or kept is not the wallet's.
         RpcError: The daemon does not answer.
     """
     if pool.address:
+        mend = "name one of its addresses, or none, in pools.address"
+        await require_ours(pool.address, opened, opened.coin, mend=mend)
         return pool.address
-    return await pool_address(config.data_path / f"address-{pool.id}", opened, opened.coin)
+    return await pool_address(address_file(config, pool), opened, opened.coin)
+
+
+def address_file(config: Config, pool: PoolSettings) -> Path:
+    """Where the address that a pool's blocks pay to is kept."""
+    return config.data_path / f"address-{pool.id}"
 
 
 def _of_coin(config: Config, coin: Coin) -> list[DaemonSettings]:

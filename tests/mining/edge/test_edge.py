@@ -10,13 +10,13 @@ from millpond.chains.bitcoin.daemons import DaemonSet
 from millpond.chains.bitcoin.health import HealthSettings
 from millpond.chains.bitcoin.wallet import Wallet
 from millpond.clock import SeededEntropy
-from millpond.mining.edge import Edge, EdgeSettings, pool_address
+from millpond.mining.edge import Edge, EdgeSettings, ForeignAddressError, pool_address
 from millpond.mining.sharelog.errors import ShareLogTakenError
 from millpond.mining.sharelog.reader import ShareLogReader
 from millpond.mining.sharelog.settings import ShareLogSettings
 from millpond.mining.stratum import ListenerSettings, VardiffSettings
 from millpond.ops.system import SystemClock
-from tests.chains.daemons import DevchainDaemon
+from tests.chains.daemons import DevchainDaemon, LitecoinDaemon
 from tests.support.stratum import StratumMiner
 
 EASY = 2.0**-32
@@ -197,3 +197,27 @@ async def test_the_pools_address_is_asked_for_once(devchain, tmp_path: Path):
     assert path.read_text() == first + "\n"
     assert [found.name for found in path.parent.iterdir()] == ["address"]
     await wallet.close()
+
+
+@pytest.mark.parametrize("kind", [DevchainDaemon, LitecoinDaemon])
+async def test_an_address_that_the_wallet_does_not_own_is_refused_with_what_to_do(
+    kind, tmp_path: Path
+):
+    path = tmp_path / "address"
+    with kind() as daemon:
+        first = Wallet(daemon.endpoint(), daemon.coin, name="first")
+        second = Wallet(daemon.endpoint(), daemon.coin, name="second")
+        await first.open()
+        await second.open()
+        address = await pool_address(path, first, daemon.coin)
+        with pytest.raises(ForeignAddressError, match=r"move .*address away") as refused:
+            await pool_address(path, second, daemon.coin)
+        assert refused.value.code == "address_not_ours"
+        # Of another chain altogether.
+        path.write_text("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4\n")
+        with pytest.raises(ForeignAddressError):
+            await pool_address(path, first, daemon.coin)
+        path.write_text(address + "\n")
+        assert await pool_address(path, first, daemon.coin) == address
+        await first.close()
+        await second.close()

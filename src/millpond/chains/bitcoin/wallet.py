@@ -104,6 +104,10 @@ class Wallet:
         parse_address(address, self.coin)
         return address
 
+    async def owns(self, address: str) -> bool:
+        """Whether the wallet can spend what this address of the coin receives."""
+        return (await self._call("getaddressinfo", address)).get("ismine") is True
+
     async def balance(self) -> Balance:
         """What the wallet holds, in base units."""
         mine = (await self._call("getbalances"))["mine"]
@@ -294,8 +298,7 @@ class Wallet:
     async def _check_change(self, transaction: Transaction, count: int) -> None:
         for txout in transaction.outputs[count:]:
             address = address_of_script(txout.script, self.coin)
-            info = await self._call("getaddressinfo", address) if address else {}
-            if info.get("ismine") is not True:
+            if not address or not await self.owns(address):
                 raise PaymentRefusedError("the change does not go back to the wallet")
 
     def _fee_cap(self, transaction: Transaction, max_fee_sat: int | None) -> int:

@@ -7,8 +7,23 @@ why), hands blocks to every daemon before anything else, and stops without
 losing a share that it has acknowledged.
 """
 
-from millpond.mining.edge.address import pool_address
+from millpond.mining.edge.address import (
+    ForeignAddressError,
+    is_address,
+    pool_address,
+    require_ours,
+    stored_address,
+)
 from millpond.mining.edge.service import Edge, Snapshot
 from millpond.mining.edge.settings import EdgeSettings
 
-__all__ = ["Edge", "EdgeSettings", "Snapshot", "pool_address"]
+__all__ = [
+    "Edge",
+    "EdgeSettings",
+    "ForeignAddressError",
+    "Snapshot",
+    "is_address",
+    "pool_address",
+    "require_ours",
+    "stored_address",
+]

@@ -9,7 +9,9 @@ from millpond.chains.bitcoin.errors import RpcAuthError, RpcError, RpcRejectedEr
 from millpond.chains.bitcoin.rpc import RpcEndpoint
 from millpond.chains.coins import Coin, coin_named
 from millpond.clock import Clock
-from millpond.ops.config.settings import DaemonSettings
+from millpond.mining.edge import is_address, stored_address
+from millpond.ops.config.settings import Config, DaemonSettings, PoolSettings
+from millpond.ops.daemons import address_file, endpoint
 from millpond.ops.doctor.findings import Finding, fault, ok, warning
 
 _SKEW_S = 60
@@ -54,6 +56,30 @@ async def daemon(settings: DaemonSettings, clock: Clock) -> AsyncIterator[Findin
         yield await _wallet(subject, settings, endpoint)
     finally:
         await endpoint.close()
+
+
+async def block_address(config: Config, pool: PoolSettings) -> AsyncIterator[Finding]:
+    """What a pool's blocks pay is the wallet's own; a daemon that is away is told elsewhere."""
+    path = address_file(config, pool)
+    address = pool.address or stored_address(path)
+    if not address:
+        return
+    settings = next(daemon for daemon in config.the_daemons if daemon.coin == pool.coin)
+    subject, rpc = f"pool {pool.id}", endpoint(settings).for_wallet(settings.wallet)
+    try:
+        ours = is_address(address, coin_named(pool.coin)) and (
+            (await rpc.call("getaddressinfo", address)).get("ismine") is True
+        )
+    except RpcError:
+        return
+    finally:
+        await rpc.close()
+    if ours:
+        yield ok(subject, f"its blocks pay {address}, which the wallet {settings.wallet!r} owns")
+        return
+    message = f"its blocks pay {address}, which the wallet {settings.wallet!r} does not own"
+    other = "name another in pools.address" if pool.address else f"move {path} away"
+    yield fault(subject, message, f"give the daemon the wallet that it is from, or {other}")
 
 
 def _network(subject: str, coin: Coin, network: Any, chain: Any, clock: Clock) -> list[Finding]:

@@ -29,3 +29,6 @@ async def examine(config: Config, config_path: Path | None, clock: Clock) -> Asy
     for settings in config.daemons:
         async for finding in daemons.daemon(settings, clock):
             yield finding
+    for pool in config.the_pools if config.daemons else ():
+        async for finding in daemons.block_address(config, pool):
+            yield finding

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from millpond.chains.bitcoin.errors import RpcError
 from millpond.chains.bitcoin.notify import BlockNews, NewsSettings
 from millpond.chains.coins import coin_named
-from millpond.errors import MillpondError
 from millpond.mining.edge import Edge, EdgeSettings
 from millpond.mining.stratum.settings import ListenerSettings
 from millpond.ops.config.settings import Config, PoolSettings
@@ -84,14 +84,18 @@ def news_settings(config: Config, pool: PoolSettings) -> NewsSettings:
 
 
 async def _address(context: PartContext, pool: PoolSettings) -> str:
-    """The pool's address; a daemon that does not answer is waited for."""
+    """The pool's address; a daemon that does not answer is waited for.
+
+    Raises:
+        ForeignAddressError: The daemon's wallet does not own the address kept.
+    """
     opened = wallet(context.config, coin_named(pool.coin))
     try:
         while True:
             try:
                 await opened.open()
                 return await block_address(context.config, pool, opened)
-            except MillpondError as error:
+            except RpcError as error:
                 context.pulse.error(error.message)
                 context.pulse.say("degraded", error.message)
                 if context.stop.is_set():
