@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert
 
-from millpond.chains.coins import COINS
+from millpond.chains.coins import COINS, Coin
 from millpond.clock import ManualClock
 from millpond.mining.accounts import miner_balance, pool_fees, pool_wallet, risk
 from millpond.mining.blocks import queries
@@ -44,20 +44,22 @@ class Pool:
     clock: ManualClock
     rewards: RewardSettings = field(default_factory=lambda: RewardSettings(fee_bp=100))
     chain: ToldChain = field(default_factory=ToldChain)
+    coin: Coin = COIN
+    daemons: Any = None
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.clock)
-        required = BlockSettings().required(COIN)
-        folders: list[Any] = [Statistics(), Rounds(COIN, self.clock, required=required)]
+        required = BlockSettings().required(self.coin)
+        folders: list[Any] = [Statistics(), Rounds(self.coin, self.clock, required=required)]
         if scheme_from(self.rewards).pays_shares:
-            folders.append(SharePurchases(self.ledger, COIN, self.rewards))
+            folders.append(SharePurchases(self.ledger, self.coin, self.rewards))
         self.fold = Fold(self.store, self.log.reader, POOL, self.clock, folders=folders)
         self.blocks = Blocks(
             self.store,
             self.ledger,
             self.log.reader,
-            self.chain,
-            coin=COIN,
+            self.daemons or self.chain,
+            coin=self.coin,
             clock=self.clock,
             pool_id=POOL,
             rewards=self.rewards,
@@ -110,10 +112,10 @@ class Pool:
     async def books(self, *wallets: str) -> dict[str, tuple[int, int]]:
         """`(posted, incoming)` of wallet, fees, risk and the miners named."""
         accounts = {
-            "wallet": pool_wallet(COIN),
-            "fees": pool_fees(POOL, COIN),
-            "risk": risk(POOL, COIN),
-            **{wallet: miner_balance(COIN, wallet) for wallet in wallets},
+            "wallet": pool_wallet(self.coin),
+            "fees": pool_fees(POOL, self.coin),
+            "risk": risk(POOL, self.coin),
+            **{wallet: miner_balance(self.coin, wallet) for wallet in wallets},
         }
         async with self.store.read() as tx:
             balances = await self.ledger.balances(tx, list(accounts.values()))
@@ -129,9 +131,3 @@ class Pool:
         async with self.store.read() as tx:
             events = await read_events(tx, after=0, topics=["blocks"], limit=1000)
         return [event.payload["state"] for event in events if event.payload["kind"] == "block"]
-
-
-async def unset_checks(store: Store, table: Any, **values: Any) -> None:
-    """Plant an error: set columns of every row of a table."""
-    async with store.begin() as tx:
-        await tx.execute(update(table).values(**values))

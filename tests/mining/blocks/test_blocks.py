@@ -313,6 +313,22 @@ async def test_pps_pays_the_same_whatever_the_batches_are(
     assert books["bob"] == (totals["bob"] >> 64, 0)
 
 
+async def test_a_pool_that_changes_to_pps_buys_from_then_on(
+    store: Store, hand_log: HandLog, clock: ManualClock
+):
+    before = Pool(store, hand_log, clock)
+    await before.shares("ann", "ann")
+    await before.step()
+    terms = RewardSettings(scheme="pps", block_reward=1000, fee_bp=0, credit_interval_s=1)
+    pool = Pool(store, hand_log, clock, terms)
+    await pool.step()
+    await pool.shares("ann")
+    clock.advance(1)
+    await pool.shares("bob")
+    await pool.step()
+    assert (await pool.books("ann"))["ann"] == (100, 0)
+
+
 def raw_block(value: int, bits: int) -> bytes:
     coinbase = Transaction(2, (TxIn(NULL_OUTPOINT, b"\x01e"),), (TxOut(value, b"\x51"),))
     header = struct.pack("<i32s32sIII", 4, bytes(32), bytes(32), 0, bits, 0)

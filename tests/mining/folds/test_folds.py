@@ -135,6 +135,7 @@ async def test_a_fold_that_fails_leaves_nothing_and_goes_on_where_it_was(
 
     class Failing:
         name = "failing"
+        from_now = False
         fail = True
 
         async def fold(self, tx, pool_id, groups):
@@ -160,6 +161,7 @@ async def test_a_fold_that_joins_late_gets_every_group_once(
 ):
     class Counting:
         name = "counting"
+        from_now = False
 
         def __init__(self):
             self.seen = []

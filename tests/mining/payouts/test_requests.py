@@ -1,5 +1,7 @@
 """Who may ask for what; a balance is paid once, and to the address that was chosen in time."""
 
+from typing import Any
+
 import pytest
 
 from millpond.chains.bitcoin.errors import InvalidAddressError
@@ -34,7 +36,7 @@ async def scene(store: Store) -> PayoutScene:
     return made
 
 
-async def change(scene: PayoutScene, wallet: str, **what: object) -> None:
+async def change(scene: PayoutScene, wallet: str, **what: Any) -> None:
     async with scene.store.begin() as tx:
         await scene.payouts.miners.change(tx, wallet, SettingsChange(**what))
 

@@ -68,6 +68,7 @@ async def recount(tx: Tx, log: ShareLogReader, pool_id: str, terms: RewardSettin
     """Add up the log as the folds did, from the oldest group that is there."""
     ends = {row.fold: row.position for row in await checkpoints(tx, pool_id)}
     result = Recount()
+    begun = await _begun(tx, pool_id)
     first = True
     async for groups in _batches(log, pool_id):
         if first and groups[0].group.sequence > 1:
@@ -83,7 +84,8 @@ async def recount(tx: Tx, log: ShareLogReader, pool_id: str, terms: RewardSettin
                 place = group.position.group
                 result.marks += [(mark, Position(place, mark.share)) for mark in group.blocks]
         if scheme_from(terms).pays_shares:
-            _add_worth(result, [g for g in groups if g.position.group <= ends.get("pps", 0)], terms)
+            bought = [g for g in groups if begun < g.position.group <= ends.get("pps", 0)]
+            _add_worth(result, bought, terms)
     return result
 
 
@@ -146,6 +148,14 @@ async def check_purchases(tx: Tx, pool_id: str, counted: Recount) -> list[Row]:
         ),
         "addresses",
     )
+
+
+async def _begun(tx: Tx, pool_id: str) -> int:
+    """Position behind which shares are bought."""
+    query = select(pps_account.c.carry).where(
+        pps_account.c.pool_id == pool_id, pps_account.c.wallet == ""
+    )
+    return int((await tx.execute(query)).scalar() or 0)
 
 
 async def _batches(log: ShareLogReader, pool_id: str) -> AsyncIterator[list[DecodedGroup]]:

@@ -24,10 +24,12 @@ class SharePurchases:
 
     Worth is added up with every fold; whole units are posted once log time
     enters another slice of `rewards.credit_interval_s`, so that the ledger
-    grows with time and not with shares.
+    grows with time and not with shares. A pool that changes to PPS buys from
+    then on: shares from before are not paid a second time.
     """
 
     name = "pps"
+    from_now = True
 
     def __init__(self, ledger: Ledger, coin: Coin, rewards: RewardSettings) -> None:
         assert scheme_from(rewards).pays_shares, "only for schemes that pay shares"
@@ -42,7 +44,8 @@ class SharePurchases:
             slices[group.group.last_ms // (self._rewards.credit_interval_s * 1000)].append(group)
         accounts = await _accounts(tx, pool_id)
         before = {wallet: tuple(entry) for wallet, entry in accounts.items()}
-        latest = accounts.pop("", [0, 0])
+        # [slice, position that it began behind], kept in the row without an address.
+        latest = accounts.pop("", [0, groups[0].position.group - 1])
         transfers: list[Transfer] = []
         for number, members in sorted(slices.items()):
             if number > latest[0]:

@@ -36,6 +36,7 @@ class Rounds:
     """Adds up rounds and writes a block row for each mark, in the fold's transaction."""
 
     name = "rounds"
+    from_now = False
 
     def __init__(self, coin: Coin, clock: Clock, *, required: int) -> None:
         self._coin = coin

@@ -117,6 +117,7 @@ class Edge:
         self._tasks: list[asyncio.Task[None]] = []
         self._collector = EdgeCollector(self)
         self._registry: CollectorRegistry | None = None
+        self._stopped = False
         self._rate_from = (0, 0)
         self._rate = 0.0
 
@@ -134,7 +135,11 @@ class Edge:
             asyncio.create_task(self.feed.run(), name="edge-feed"),
             asyncio.create_task(self._watch(), name="edge-watch"),
         ]
-        self.ports = tuple([await self.server.listen(port) for port in self.settings.listeners])
+        try:
+            self.ports = tuple([await self.server.listen(p) for p in self.settings.listeners])
+        except OSError:
+            await self.stop()
+            raise
         if registry is not None:
             registry.register(self._collector)
             self._registry = registry
@@ -154,6 +159,7 @@ class Edge:
             reasons.append(failure.message if failure else "the share log cannot be written")
         if self.server.board.current is None:
             reasons.append(self.feed.reason or "there is no job")
+        reasons.extend(f"{task.get_name()} has ended" for task in self._tasks if task.done())
         return reasons
 
     def snapshot(self) -> Snapshot:
@@ -172,7 +178,13 @@ class Edge:
         )
 
     async def stop(self) -> None:
-        """Stop accepting, store and answer what waits, hand over blocks, close."""
+        """Stop accepting, store and answer what waits, hand over blocks, close.
+
+        A second call does nothing.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
         self.server.stop_accepting()
         for task in self._tasks:
             task.cancel()

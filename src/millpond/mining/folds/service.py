@@ -11,13 +11,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.clock import Clock
 from millpond.errors import MillpondError
-from millpond.mining.folds.statistics import Statistics
+from millpond.mining.folds.statistics import Statistics, prune
 from millpond.mining.folds.tables import fold_checkpoint
 from millpond.mining.sharelog.records import DecodedGroup, Position
 from millpond.store import Store, Tx
 
 BATCH_GROUPS = 500
 """Groups in one transaction."""
+
+PRUNE_MS = 600_000
+"""Pause between two cleanings of the slices."""
 
 _START = {"position": 0, "group_hash": "", "groups": 0, "shares": 0}
 
@@ -43,6 +46,10 @@ class Folder(Protocol):
     @property
     def name(self) -> str:
         """What its checkpoint is called."""
+
+    @property
+    def from_now(self) -> bool:
+        """True if groups from before it was plugged in are not for it."""
 
     async def fold(self, tx: Tx, pool_id: str, groups: Sequence[DecodedGroup]) -> None:
         """Take in groups, oldest first, each exactly once; never commits."""
@@ -86,6 +93,7 @@ class Fold:
         self._folders = tuple(folders) if folders is not None else (Statistics(),)
         self._batch = batch_groups
         self._checked = False
+        self._pruned_ms = 0
         assert len({folder.name for folder in self._folders}) == len(self._folders)
 
     async def run_once(self) -> Progress:
@@ -107,6 +115,7 @@ class Fold:
                     return Progress(0, 0, behind=True)
                 for folder in self._folders:
                     await self._fold(tx, folder, groups, before[folder.name])
+            await self._prune()
         shares = sum(len(group.rows) for group in groups)
         return Progress(len(groups), shares, behind=len(groups) == self._batch)
 
@@ -132,6 +141,15 @@ class Fold:
                 )
             )
 
+    async def _prune(self) -> None:
+        """Now and then, drop slices that have grown too old."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._pruned_ms < PRUNE_MS:
+            return
+        self._pruned_ms = now_ms
+        async with self._store.begin() as tx:
+            await prune(tx, now_ms=now_ms)
+
     async def _fold(
         self, tx: Tx, folder: Folder, groups: Sequence[DecodedGroup], position: int
     ) -> None:
@@ -154,7 +172,11 @@ class Fold:
 
     async def _positions(self, tx: Tx) -> dict[str, int]:
         rows = {row.fold: row.position for row in await checkpoints(tx, self._pool_id)}
-        return {folder.name: rows.get(folder.name, 0) for folder in self._folders}
+        newest = max(rows.values(), default=0)
+        return {
+            folder.name: newest if folder.from_now else rows.get(folder.name, 0)
+            for folder in self._folders
+        }
 
     async def _lock(self, tx: Tx) -> dict[str, int]:
         """Make and lock the checkpoint rows, and read them."""

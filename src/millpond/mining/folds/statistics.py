@@ -31,6 +31,7 @@ class Statistics:
     """Slices, workers and the pool's state, from nothing but the share log."""
 
     name = "statistics"
+    from_now = False
 
     async def fold(self, tx: Tx, pool_id: str, groups: Sequence[DecodedGroup]) -> None:
         """Add groups that were not added before."""
