@@ -43,7 +43,7 @@ DAEMON_FAULTS: tuple[tuple[str, str, dict[str, object]], ...] = (
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path, WALLET)
+    made = Rig(tmp_path, WALLET, NETWORK)
     yield made
     made.end()
 
@@ -128,8 +128,7 @@ async def settle(rig: Rig) -> list[dict[str, object]]:
     rig.chain("dev_clear_faults")
     quiet = 0
     for _ in range(300):
-        rig.chain("generatetoaddress", 1, NETWORK)
-        await asyncio.sleep(1.0)
+        await rig.network_block()
         frozen, under_way = rig.under_way()
         assert not frozen, f"a person would have to look at {frozen} payouts"
         quiet = 0 if under_way else quiet + 1
