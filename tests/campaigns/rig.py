@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -43,15 +45,16 @@ block_time_s = 1
 [miner]
 enabled = "no"
 """
-WAIT_S = 90.0
+WAIT_S = 180.0
 
 
 class Rig:
     """Devchain, edge and worker as separate processes."""
 
-    def __init__(self, folder: Path, wallet: str) -> None:
+    def __init__(self, folder: Path, wallet: str, network: str) -> None:
         self.data = folder / "data"
         self.wallet = wallet
+        self.network = network
         self.config = folder / "pool.toml"
         folder.mkdir(parents=True, exist_ok=True)
         self.config.write_text(CONFIG)
@@ -108,7 +111,10 @@ class Rig:
     async def killed_itself(self, part: str) -> None:
         """Wait until a part with a chosen point has reached it."""
         process = self.processes[part]
-        await until(f"{part} at its point", lambda: process.poll() is not None, self.output)
+        deadline = time.monotonic() + WAIT_S
+        while process.poll() is None:
+            assert time.monotonic() < deadline, f"not at its point: {self.output(part)}"
+            await self.network_block()
         assert process.returncode == -signal.SIGKILL, self.output(part)
         self.kills += 1
 
@@ -141,6 +147,11 @@ class Rig:
         """Make the devchain fail."""
         self.chain("dev_set_fault", {"method": method, "mode": mode, **more})
 
+    async def network_block(self) -> None:
+        """Somebody else finds a block, so that rewards mature and payments confirm."""
+        await asyncio.to_thread(self.chain, "generatetoaddress", 1, self.network)
+        await asyncio.sleep(0.3)
+
     def paid_on_chain(self) -> dict[str, int]:
         """Base units to the miner's address by transaction, from the blocks themselves."""
         found: dict[str, int] = {}
@@ -154,6 +165,18 @@ class Rig:
                         assert transaction["txid"] not in found, "one payment, one block"
                         found[transaction["txid"]] = units
         return found
+
+    def under_way(self) -> tuple[int, int]:
+        """Payouts that are frozen; blocks and payouts that have not come to their end."""
+        with contextlib.closing(sqlite3.connect(self.data / "millpond.db", timeout=30)) as books:
+            blocks = (
+                "select count(*) from block where state not in ('mature','orphaned','rejected')"
+            )
+            payouts = "select count(*) from payout where state not in ('settled','failed')"
+            (open_blocks,) = books.execute(blocks).fetchone()
+            (open_payouts,) = books.execute(payouts).fetchone()
+            frozen = "select count(*) from payout where state = 'frozen'"
+            return books.execute(frozen).fetchone()[0], open_blocks + open_payouts
 
     # -- the miner -----------------------------------------------------------
 
@@ -175,6 +198,13 @@ class Rig:
         """Wait until the pool has taken some more shares."""
         goal = self.accepted + count
         await until("shares", lambda: self.accepted >= goal, self.output)
+
+    async def first_payout(self) -> None:
+        """Wait until the pool has paid for the first time."""
+        deadline = time.monotonic() + WAIT_S
+        while not self.paid_on_chain():
+            assert time.monotonic() < deadline, f"no payout: {self.output()}"
+            await self.network_block()
 
     async def _mine(self) -> None:
         while True:
