@@ -2,6 +2,7 @@
 
 import pytest
 
+from millpond.mining.sharelog.records import RejectReason
 from tests.api.real_pool import ANN, BOB, EVE, REWARD, RealPool
 from tests.mining.share_log import POOL
 
@@ -120,6 +121,20 @@ async def test_receipts_are_groups_of_the_chained_log(pool: RealPool):
     )
     assert [item["sequence"] for item in rest["items"]] == [1]
     assert (await get(pool, f"/api/v1/miners/{EVE.address}/shares/receipts"))["items"] == []
+
+
+async def test_receipts_show_the_evidence_of_refused_shares(pool: RealPool):
+    at_ms, header = pool.clock.now_ms(), bytes(range(80))
+    rejects = [
+        (at_ms, f"{EVE.address}.rig", RejectReason.LOW_DIFFICULTY, 1 << 34, header),
+        (at_ms, BOB.address, RejectReason.STALE, 1 << 34, bytes(80)),
+    ]
+    await pool.log.group([], rejects)
+    (item,) = (await get(pool, f"/api/v1/miners/{EVE.address}/shares/receipts"))["items"]
+    assert (item["shares"], item["group_hash"]) == (0, pool.log.head.hex())
+    (refused,) = item["refused"]
+    assert (refused["worker"], refused["reason"]) == (f"{EVE.address}.rig", "low_difficulty")
+    assert refused["header"] == header.hex()
 
 
 async def test_a_proof_shows_the_part_of_an_address_and_its_work(pool: RealPool):

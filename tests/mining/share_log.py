@@ -43,15 +43,16 @@ class HandLog:
         Args:
             shares: `(ms, worker, height, network difficulty, difficulty, bits[, block hash,
                 coinbase value])`.
-            rejects: `(ms, worker, reason, difficulty)`.
+            rejects: `(ms, worker, reason, difficulty[, evidence])`.
         """
         builder = GroupBuilder()
         for ms, worker, height, network, difficulty, bits, *block in shares:
             builder.add(ms, worker, Job(height, network), difficulty, bits)
             if block:
                 builder.mark_block(block[0], height, block[1], network, ms)
-        for ms, worker, reason, difficulty in rejects:
-            builder.reject(ms, worker, RejectReason(reason), difficulty, b"")
+        for ms, worker, reason, difficulty, *evidence in rejects:
+            proof = evidence[0] if evidence else b""
+            builder.reject(ms, worker, RejectReason(reason), difficulty, proof)
         self.sequence += 1
         group = builder.finish(self.pool_id, self.edge, self.sequence, self.head)
         row = {

@@ -283,6 +283,22 @@ class MinerDetail(Model, frozen=True, kw_only=True):
     settings: list[PayoutSettings]
 
 
+class RefusedShare(Model, frozen=True, kw_only=True):
+    """A share that was not credited, with the proof of what it was.
+
+    Attributes:
+        reason: `stale`, `duplicate` or `low_difficulty`.
+        difficulty: Asked of the connection then, exact, in units of 2**-32.
+        header: The 80 bytes of the block header whose hash the miner found, as hex.
+    """
+
+    at: str
+    worker: str
+    reason: str
+    difficulty: str
+    header: str
+
+
 class Receipt(Model, frozen=True, kw_only=True):
     """A group of the share log that holds shares of this address.
 
@@ -290,6 +306,8 @@ class Receipt(Model, frozen=True, kw_only=True):
         group_hash: Hash that chains this group to all before it.
         shares: How many of the group's shares are this address's.
         difficulty: Sum of their difficulties, exact, in units of 2**-32.
+        refused: Shares of this address that were not credited, as far as the group
+            keeps their evidence.
     """
 
     pool_id: str
@@ -302,6 +320,7 @@ class Receipt(Model, frozen=True, kw_only=True):
     group_shares: int
     shares: int
     difficulty: str
+    refused: list[RefusedShare] = msgspec.field(default_factory=list)
 
 
 class Allocation(Model, frozen=True, kw_only=True):

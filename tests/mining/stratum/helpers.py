@@ -48,6 +48,7 @@ class MemoryLog:
         self.available = True
         self.shares: list[tuple[str, LoggedJob, int]] = []
         self.rejects: list[tuple[str, str, int]] = []
+        self.evidence: list[bytes] = []
         self.waiters: list[Any] = []
         self.server: StratumServer | None = None
         self.automatic = True
@@ -63,6 +64,7 @@ class MemoryLog:
 
     def reject(self, time_ms, worker, reason, difficulty, evidence=b"") -> None:
         self.rejects.append((worker, reason.name, difficulty))
+        self.evidence.append(evidence)
 
     def commit(self, error=None) -> None:
         waiters, self.waiters = self.waiters, []

@@ -90,6 +90,28 @@ async def test_stale_and_unknown_jobs_are_told_apart():
         ]
 
 
+async def test_a_refused_share_leaves_the_header_that_proves_what_it_was():
+    async with Pool() as pool:
+        miner = await pool.miner()
+        job, old = pool.job(), pool.current
+        name, _, second, ntime, nonce = miner.share(old)
+        fields = [name, old, second, ntime, nonce]
+        header = job.work.header(
+            bytes.fromhex(miner.extranonce1), bytes(4), int(ntime, 16), int(nonce, 16), job.version
+        )
+        await miner.call("mining.submit", *fields)
+        assert pool.log.evidence == []
+        # Told twice, then too late, then with nothing that can be proved.
+        assert (await miner.call("mining.submit", *fields))["error"][0] == 22
+        pool.job(height=101, prev="22" * 32)
+        assert (await miner.call("mining.submit", *fields))["error"][0] == 21
+        assert (await miner.call("mining.submit", *fields[:4], "zz"))["error"][0] in {20, 21}
+        pool.job(height=102, prev="33" * 32)
+        assert (await miner.call("mining.submit", *fields))["error"][0] == 21
+        assert pool.log.evidence == [header, header, b"", b""]
+        assert [reason for _, reason, _ in pool.log.rejects][:2] == ["DUPLICATE", "STALE"]
+
+
 async def test_the_time_of_a_share_is_held_within_bounds():
     async with Pool() as pool:
         miner = await pool.miner()
@@ -122,6 +144,7 @@ async def test_low_difficulty_is_refused_with_23():
         # The network is easier than what was asked for, so nothing harder is.
         network = pool.job().network_difficulty
         assert pool.log.rejects == [("wallet.rig", "LOW_DIFFICULTY", network)]
+        assert [len(header) for header in pool.log.evidence] == [80]
 
 
 async def test_shares_in_flight_across_a_change_count_as_what_they_were_made_for():

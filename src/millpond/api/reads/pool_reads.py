@@ -293,7 +293,7 @@ class PoolReads:
         below = decode_cursor(cursor, tuple[int])
         upto = Position(below[0] - 1, 2**31) if below else None
         found, last = await wallet_receipts(
-            self._share_log, pool_id, wallet, upto=upto, limit=limit
+            self._share_log, pool_id, wallet, upto=upto, limit=limit, refused=True
         )
         return Page(items=found, next=None if last is None else encode_cursor(last))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millpond.api.models import Receipt, iso
+from millpond.api.models import Receipt, RefusedShare, iso
 from millpond.mining.accounts import wallet_of
 from millpond.mining.sharelog.reader import ShareLogReader
 from millpond.mining.sharelog.records import DecodedGroup, Position
@@ -19,9 +19,11 @@ async def wallet_receipts(
     upto: Position | None,
     limit: int,
     scan: int = SCAN_GROUPS,
+    refused: bool = False,
 ) -> tuple[list[Receipt], int | None]:
     """Receipts from `upto` back, newest first, and the group to go on below.
 
+    With `refused` also those groups that only say why a share was not credited.
     The second value is None when the log's beginning was reached.
     """
     place = upto or await reader.head(pool_id)
@@ -33,6 +35,8 @@ async def wallet_receipts(
         seen += 1
         last = place.share if group.position.group == place.group and upto else None
         receipt = _receipt(group, wallet, last)
+        if receipt is not None and not receipt.shares and not refused:
+            receipt = None
         if receipt is not None:
             found.append(receipt)
         if len(found) >= limit or seen >= scan:
@@ -46,7 +50,18 @@ def _receipt(group: DecodedGroup, wallet: str, last: int | None) -> Receipt | No
         return None
     rows = group.rows if last is None else group.rows[: last + 1]
     credited = [row[3] for row in rows if row[1] in mine]
-    if not credited:
+    refused = [
+        RefusedShare(
+            at=iso(share.time_ms),
+            worker=share.worker,
+            reason=share.reason.name.lower(),
+            difficulty=str(share.difficulty),
+            header=share.evidence.hex(),
+        )
+        for share in group.rejected
+        if wallet_of(share.worker) == wallet
+    ]
+    if not credited and not refused:
         return None
     stored = group.group
     return Receipt(
@@ -60,4 +75,5 @@ def _receipt(group: DecodedGroup, wallet: str, last: int | None) -> Receipt | No
         group_shares=stored.shares,
         shares=len(credited),
         difficulty=str(sum(credited)),
+        refused=refused,
     )

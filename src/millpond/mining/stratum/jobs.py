@@ -8,9 +8,12 @@ all names of a job share one memory of duplicates.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from millpond.mining.sharelog.records import Job as LoggedJob
 from millpond.mining.stratum import wire
 from millpond.mining.work.job import Job
+from millpond.mining.work.pow import WorkHandle
 
 MAX_SEEN = 1_000_000
 """Accepted shares of one job; beyond that a new job is due."""
@@ -19,6 +22,13 @@ MAX_SEEN = 1_000_000
 def job_name(serial: int) -> str:
     """Name of a job as it is broadcast."""
     return f"{serial:x}00"
+
+
+class RetiredJob(NamedTuple):
+    """What is kept of a job that is not good any more, to tell what a late share was."""
+
+    work: WorkHandle
+    version: int
 
 
 class JobEntry:
@@ -59,6 +69,7 @@ class JobBoard:
         self._serial = first_serial
         self._first_serial = first_serial
         self.entries: dict[str, JobEntry] = {}
+        self._retired: dict[int, RetiredJob] = {}
         self.current: JobEntry | None = None
 
     def next_serial(self) -> int:
@@ -71,6 +82,10 @@ class JobBoard:
         entry = JobEntry(job, serial)
         clean = self.current is None or self.current.job.prev_hash != job.prev_hash
         if clean:
+            self._retired = {
+                old.serial: RetiredJob(old.job.work, old.job.version)
+                for old in self.entries.values()
+            }
             self.entries.clear()
         self.entries[entry.name] = entry
         while len(self.entries) > self._max_jobs:
@@ -90,8 +105,15 @@ class JobBoard:
 
     def was_known(self, name: str) -> bool:
         """Whether the name looks like that of an earlier job of this process."""
-        try:
-            serial = int(name[:-2], 16)
-        except ValueError:
-            return False
-        return self._first_serial < serial <= self._serial
+        return self._first_serial < _serial_of(name) <= self._serial
+
+    def retired(self, name: str) -> RetiredJob | None:
+        """A job of the block before, by any of its names."""
+        return self._retired.get(_serial_of(name))
+
+
+def _serial_of(name: str) -> int:
+    try:
+        return int(name[:-2], 16)
+    except ValueError:
+        return -1

@@ -24,6 +24,7 @@ from millpond.mining.work.validate import (
     check,
     forget,
     parse_submission,
+    rolled_version,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ _REASONS = {
 }
 _INNOCENT = frozenset({"stale", "unknown-job", "unavailable"})
 """Reasons that say nothing against the miner."""
+_PROVABLE = frozenset({"stale", "duplicate", "low-difficulty"})
+"""Reasons for which the share's header shows the work that went into it."""
 
 _TLS_HANDSHAKE = 0x16
 _MAX_ALIASES = 8
@@ -221,7 +224,9 @@ class Session(asyncio.Protocol):
         self.send(wire.rejected(request_id, verdict))
         server.stats.rejected[verdict.reason] = server.stats.rejected.get(verdict.reason, 0) + 1
         if self.worker:
-            server.log.reject(now_ms, self.worker, _REASONS[verdict.reason], self.difficulty)
+            header = self._header(params) if verdict.reason in _PROVABLE else b""
+            reason = _REASONS[verdict.reason]
+            server.log.reject(now_ms, self.worker, reason, self.difficulty, header)
         if verdict.reason not in _INNOCENT:
             self._invalid += 1
         self._judge()
@@ -269,6 +274,31 @@ class Session(asyncio.Protocol):
             return UNAVAILABLE
         self._after_credit()
         return None
+
+    def _header(self, params: object) -> bytes:
+        """The block header of a refused share; empty if its job is forgotten."""
+        fields = self._fields(params)
+        if isinstance(fields, Rejected):
+            return b""
+        submission = parse_submission(*fields[2:])
+        server = self._server
+        if (
+            isinstance(submission, Rejected)
+            or len(submission.extranonce2) != server.extranonce2_size
+        ):
+            return b""
+        found = self._job_named(fields[1])
+        job = server.board.retired(fields[1]) if isinstance(found, Rejected) else found[0].job
+        if job is None:
+            return b""
+        mask = self.version_mask or server.version_mask
+        return job.work.header(
+            self.extranonce1,
+            submission.extranonce2,
+            submission.ntime,
+            submission.nonce,
+            rolled_version(job.version, submission, mask),
+        )
 
     def _fields(self, params: object) -> list[str] | Rejected:
         """The parameters if they are five or six texts from an authorized worker."""

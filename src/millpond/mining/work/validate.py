@@ -149,10 +149,15 @@ def forget(
     job: Job, extranonce1: bytes, submission: Submission, *, version_mask: int, seen: set[bytes]
 ) -> None:
     """Take back an accepted share that could not be kept: it may come again."""
-    version = job.version
-    if submission.version_bits is not None:
-        version = version & ~version_mask & _UINT32 | submission.version_bits
+    version = rolled_version(job.version, submission, version_mask)
     seen.discard(duplicate_key(extranonce1, submission, version))
+
+
+def rolled_version(version: int, submission: Submission, version_mask: int) -> int:
+    """The header's version with the bits that the miner rolled."""
+    if submission.version_bits is None:
+        return version
+    return version & ~version_mask & _UINT32 | submission.version_bits & version_mask
 
 
 @lru_cache(maxsize=4096)
