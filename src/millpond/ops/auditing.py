@@ -29,7 +29,7 @@ async def run_audit(config: Config) -> Report:
         pools, coins = [], {}
         for pool in config.the_pools:
             coin = coin_named(pool.coin)
-            pools.append(AuditedPool(pool.id, coin, log, pool.rewards))
+            pools.append(AuditedPool(pool.id, coin, log))
             if coin.name not in coins:
                 daemons, opened = daemon_set(config, coin, clock), wallet(config, coin)
                 stack.push_async_callback(daemons.close)

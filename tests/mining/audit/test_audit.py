@@ -12,7 +12,8 @@ from millpond.chains.bitcoin.payment import Balance, Receipt, Receipts, TxState,
 from millpond.clock import ManualClock
 from millpond.mining.accounts import capital, miner_balance, pool_wallet
 from millpond.mining.audit import AuditedCoin, AuditedPool, Report, audit
-from millpond.mining.blocks.tables import block, block_line, pps_account
+from millpond.mining.blocks.pps import terms_held
+from millpond.mining.blocks.tables import block, block_line, pps_account, pps_terms
 from millpond.mining.blocks.walletwatch import WalletWatch
 from millpond.mining.folds.tables import pool_slice, worker_slice
 from millpond.mining.rewards import RewardSettings
@@ -110,7 +111,7 @@ class Audited:
         return await audit(
             pool.store,
             pool.ledger,
-            [AuditedPool(POOL, COIN, pool.log.reader, pool.rewards)],
+            [AuditedPool(POOL, COIN, pool.log.reader)],
             [AuditedCoin(COIN, pool.chain, self.wallet)],
             now_ms=pool.clock.now_ms(),
         )
@@ -300,3 +301,36 @@ async def test_pps_is_recounted_and_a_payment_too_much_is_found(
         update(pps_account).where(pps_account.c.wallet == "ann").values(paid=10_000)
     )
     assert drifts(await audited.audit()) == {"pps_worth", "pps_booked"}
+
+
+async def test_pps_agrees_when_terms_and_scheme_change_while_it_runs(
+    store: Store, hand_log: HandLog, clock: ManualClock
+):
+    def terms(scheme: str, **changed: Any) -> RewardSettings:
+        return RewardSettings(scheme=scheme, credit_interval_s=1, **changed)
+
+    audited = Audited(Pool(store, hand_log, clock))
+    for rewards in (
+        terms("pps", block_reward=1000, fee_bp=100),
+        terms("pps", block_reward=999, fee_bp=100),
+        terms("pps", block_reward=999, fee_bp=250),
+        # What is mined in between is not bought.
+        terms("pplns"),
+        terms("pps", block_reward=999, fee_bp=250),
+    ):
+        audited = Audited(Pool(store, hand_log, clock, rewards))
+        for _ in range(3):
+            await audited.pool.shares("ann.1", "bob", "ann.2")
+            clock.advance(1)
+            await audited.pool.step()
+        report = await audited.audit()
+        assert report.clean, report.table()
+    async with store.read() as tx:
+        held = await terms_held(tx, POOL)
+    assert [(t.terms.block_reward, t.terms.fees.fee_bp) for t in held] == [
+        *((1000, 100), (999, 100), (999, 250)),
+        (999, 250),
+    ]
+    assert held[2].until < held[3].position
+    await audited.execute(update(pps_terms).values(until=pps_terms.c.until - 1))
+    assert drifts(await audited.audit()) == {"pps_worth"}

@@ -77,7 +77,7 @@ class Site:
         return await audit(
             pool.store,
             pool.ledger,
-            [AuditedPool(POOL, coin, pool.log.reader, pool.rewards)],
+            [AuditedPool(POOL, coin, pool.log.reader)],
             [AuditedCoin(coin, self.daemons, self.wallet)],
             now_ms=self.clock.now_ms(),
         )

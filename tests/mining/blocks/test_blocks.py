@@ -1,5 +1,6 @@
 """A block's life, and what the ledger holds at each of its turns."""
 
+import asyncio
 import struct
 
 import pytest
@@ -12,6 +13,7 @@ from millpond.clock import ManualClock
 from millpond.mining.blocks import queries
 from millpond.mining.blocks.adoption import read_block
 from millpond.mining.blocks.model import BlockState, Credit
+from millpond.mining.blocks.pps import PurchasePayer
 from millpond.mining.difficulty import bits_to_target, target_to_difficulty
 from millpond.mining.rewards import RewardSettings
 from millpond.store import Store
@@ -327,6 +329,37 @@ async def test_a_pool_that_changes_to_pps_buys_from_then_on(
     await pool.shares("bob")
     await pool.step()
     assert (await pool.books("ann"))["ann"] == (100, 0)
+
+
+def payer_of(pool: Pool, interval_s: int) -> PurchasePayer:
+    return PurchasePayer(
+        pool.store, pool.ledger, pool.clock, coin=COIN, pool_id=POOL, interval_s=interval_s
+    )
+
+
+async def test_bought_shares_are_paid_by_the_clock_when_no_more_come(
+    store: Store, hand_log: HandLog, clock: ManualClock
+):
+    terms = RewardSettings(scheme="pps", block_reward=1000, fee_bp=0, credit_interval_s=60)
+    pool = Pool(store, hand_log, clock, terms)
+    payer = payer_of(pool, 60)
+    assert await payer.run_once() == 0
+    await pool.shares("ann", "bob")
+    await pool.step()
+    assert await payer.run_once() == 0
+    clock.advance(60)
+    assert await pool.books("ann") == {}
+    paid = await asyncio.gather(payer.run_once(), payer_of(pool, 60).run_once())
+    assert sorted(paid) == [0, 2]
+    clock.advance(600)
+    assert await payer.run_once() == 0
+    assert await pool.books("ann", "bob") == {"risk": (-200, 0), "ann": (100, 0), "bob": (100, 0)}
+    # A share that comes late, and a longer interval from now on: paid all the same.
+    await pool.shares("ann")
+    await pool.step()
+    clock.advance(3600)
+    assert await payer_of(pool, 3600).run_once() == 1
+    assert (await pool.books("ann"))["ann"] == (200, 0)
 
 
 def raw_block(value: int, bits: int) -> bytes:

@@ -138,7 +138,7 @@ async def test_a_fold_that_fails_leaves_nothing_and_goes_on_where_it_was(
         from_now = False
         fail = True
 
-        async def fold(self, tx, pool_id, groups):
+        async def fold(self, tx, pool_id, groups, *, after):
             if self.fail:
                 raise RuntimeError("killed here")
 
@@ -166,7 +166,7 @@ async def test_a_fold_that_joins_late_gets_every_group_once(
         def __init__(self):
             self.seen = []
 
-        async def fold(self, tx, pool_id, groups):
+        async def fold(self, tx, pool_id, groups, *, after):
             self.seen += [group.position.group for group in groups]
 
     await write_random(hand_log, seed=5)

@@ -25,7 +25,6 @@ from millpond.mining.audit.shares import (
     check_purchases,
     recount,
 )
-from millpond.mining.rewards import RewardSettings, scheme_from
 from millpond.mining.sharelog.errors import ShareLogCorruptError
 from millpond.mining.sharelog.reader import ShareLogReader
 from millpond.money.ledger import Ledger
@@ -37,12 +36,11 @@ _LOOKS = 3
 
 @dataclass(frozen=True, slots=True)
 class AuditedPool:
-    """A pool, its share log and its terms."""
+    """A pool and its share log."""
 
     pool_id: str
     coin: Coin
     log: ShareLogReader
-    rewards: RewardSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +79,12 @@ async def _check_pool(store: Store, ledger: Ledger, pool: AuditedPool) -> list[R
     rows = await check_chain(pool.log, pool.pool_id)
     try:
         async with store.read() as tx:
-            counted = await recount(tx, pool.log, pool.pool_id, pool.rewards)
+            counted = await recount(tx, pool.log, pool.pool_id)
             rows += await check_folds(tx, pool.pool_id, counted)
             rows += await check_marks(tx, pool.pool_id, counted)
-            if scheme_from(pool.rewards).pays_shares:
-                rows += await check_purchases(tx, pool.pool_id, counted)
-                rows += await check_purchases_booked(tx, ledger, pool.pool_id, pool.coin)
+            # Also where shares are not bought any more: what was bought stays so.
+            rows += await check_purchases(tx, pool.pool_id, counted)
+            rows += await check_purchases_booked(tx, ledger, pool.pool_id, pool.coin)
             rows += await check_rewards(tx, ledger, pool.log, pool.pool_id, pool.coin)
     except ShareLogCorruptError as error:
         rows.append(unknown("recount", pool.pool_id, error.message))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from millpond.mining.audit.report import Row, compare, only_drifts
+from millpond.mining.blocks.pps import terms_held
 from millpond.mining.blocks.tables import block, pps_account
 from millpond.mining.folds.deltas import Tally
 from millpond.mining.folds.service import checkpoints
@@ -21,8 +22,7 @@ from millpond.mining.folds.tables import (
     pool_slice,
     worker_slice,
 )
-from millpond.mining.rewards import RewardSettings, scheme_from
-from millpond.mining.rewards.pps import FRACTION_BITS, worth_of_group
+from millpond.mining.rewards.pps import FRACTION_BITS
 from millpond.mining.sharelog.reader import ShareLogReader
 from millpond.mining.sharelog.records import BlockMark, DecodedGroup, Position
 from millpond.store import Tx
@@ -64,11 +64,11 @@ async def check_chain(log: ShareLogReader, pool_id: str) -> list[Row]:
     return [compare("sharelog_chain", pool_id, what, what)]
 
 
-async def recount(tx: Tx, log: ShareLogReader, pool_id: str, terms: RewardSettings) -> Recount:
+async def recount(tx: Tx, log: ShareLogReader, pool_id: str) -> Recount:
     """Add up the log as the folds did, from the oldest group that is there."""
     ends = {row.fold: row.position for row in await checkpoints(tx, pool_id)}
     result = Recount()
-    begun = await _begun(tx, pool_id)
+    held = await terms_held(tx, pool_id)
     first = True
     async for groups in _batches(log, pool_id):
         if first and groups[0].group.sequence > 1:
@@ -83,9 +83,11 @@ async def recount(tx: Tx, log: ShareLogReader, pool_id: str, terms: RewardSettin
             if group.position.group <= ends.get("rounds", 0):
                 place = group.position.group
                 result.marks += [(mark, Position(place, mark.share)) for mark in group.blocks]
-        if scheme_from(terms).pays_shares:
-            bought = [g for g in groups if begun < g.position.group <= ends.get("pps", 0)]
-            _add_worth(result, bought, terms)
+        for terms in held:
+            for group in groups:
+                if terms.position < group.position.group <= terms.until:
+                    for wallet, value in terms.terms.worth(group).items():
+                        result.worth[wallet] += value
     return result
 
 
@@ -138,7 +140,7 @@ async def check_purchases(tx: Tx, pool_id: str, counted: Recount) -> list[Row]:
     """Under PPS: what shares are worth is what was paid and carried."""
     query = select(pps_account).where(pps_account.c.pool_id == pool_id, pps_account.c.wallet != "")
     found = {row.wallet: (row.paid << FRACTION_BITS) + row.carry for row in await tx.execute(query)}
-    why = "in 2**-64 base units, by the terms in force now"
+    why = "in 2**-64 base units, by the terms that each share was bought by"
     return only_drifts(
         "pps_worth",
         pool_id,
@@ -148,14 +150,6 @@ async def check_purchases(tx: Tx, pool_id: str, counted: Recount) -> list[Row]:
         ),
         "addresses",
     )
-
-
-async def _begun(tx: Tx, pool_id: str) -> int:
-    """Position behind which shares are bought."""
-    query = select(pps_account.c.carry).where(
-        pps_account.c.pool_id == pool_id, pps_account.c.wallet == ""
-    )
-    return int((await tx.execute(query)).scalar() or 0)
 
 
 async def _batches(log: ShareLogReader, pool_id: str) -> AsyncIterator[list[DecodedGroup]]:
@@ -173,16 +167,6 @@ def _add_statistics(result: Recount, groups: list[DecodedGroup]) -> None:
         result.by_worker[key].add(tally)
     for day, tally in deltas.by_start(DAY_S).items():
         result.by_day[day].add(tally)
-
-
-def _add_worth(result: Recount, groups: list[DecodedGroup], terms: RewardSettings) -> None:
-    for group in groups:
-        worked = (
-            (group.workers[row[1]], row[3], group.jobs[row[2]].network_difficulty)
-            for row in group.rows
-        )
-        for wallet, value in worth_of_group(worked, terms.block_reward, terms.fees).items():
-            result.worth[wallet] += value
 
 
 def _figures(tally: Tally) -> Figures:

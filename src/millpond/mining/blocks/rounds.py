@@ -43,8 +43,11 @@ class Rounds:
         self._clock = clock
         self._required = required
 
-    async def fold(self, tx: Tx, pool_id: str, groups: Sequence[DecodedGroup]) -> None:
+    async def fold(
+        self, tx: Tx, pool_id: str, groups: Sequence[DecodedGroup], *, after: int
+    ) -> None:
         """Take in groups, oldest first."""
+        del after
         now = await current_round(tx, pool_id)
         found: list[dict[str, Any]] = []
         for group in groups:

@@ -73,7 +73,20 @@ pps_account = Table(
     Column("paid", BigInt, nullable=False),
     Column("carry", BigInt, nullable=False),
 )
-"""Shares bought from an address: base units paid, and 2**-64 units yet to pay."""
+"""Shares bought from an address: base units paid, and 2**-64 units yet to pay.
+
+The row without an address holds the start (ms) of the slice of time that is open, as `paid`.
+"""
+
+pps_terms = Table(
+    "pps_terms",
+    metadata,
+    Column("pool_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("until", BigInteger, nullable=False),
+    Column("terms", JsonText, nullable=False),
+)
+"""By what terms the groups behind `position` up to `until` (included) were bought."""
 
 wallet_receipt = Table(
     "wallet_receipt",

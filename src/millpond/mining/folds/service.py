@@ -51,8 +51,17 @@ class Folder(Protocol):
     def from_now(self) -> bool:
         """True if groups from before it was plugged in are not for it."""
 
-    async def fold(self, tx: Tx, pool_id: str, groups: Sequence[DecodedGroup]) -> None:
-        """Take in groups, oldest first, each exactly once; never commits."""
+    async def fold(
+        self, tx: Tx, pool_id: str, groups: Sequence[DecodedGroup], *, after: int
+    ) -> None:
+        """Take in groups, oldest first, each exactly once; never commits.
+
+        Args:
+            tx: The transaction that moves the checkpoint.
+            pool_id: The pool.
+            groups: Not empty.
+            after: Position that the groups follow without a gap.
+        """
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -156,7 +165,7 @@ class Fold:
         fresh = [group for group in groups if group.position.group > position]
         if not fresh:
             return
-        await folder.fold(tx, self._pool_id, fresh)
+        await folder.fold(tx, self._pool_id, fresh, after=position)
         checkpoint = fold_checkpoint.c
         await tx.execute(
             update(fold_checkpoint)

@@ -33,8 +33,11 @@ class Statistics:
     name = "statistics"
     from_now = False
 
-    async def fold(self, tx: Tx, pool_id: str, groups: Sequence[DecodedGroup]) -> None:
+    async def fold(
+        self, tx: Tx, pool_id: str, groups: Sequence[DecodedGroup], *, after: int
+    ) -> None:
         """Add groups that were not added before."""
+        del after
         await apply(tx, pool_id, deltas_of(groups))
 
     async def reset(self, tx: Tx, pool_id: str) -> None:

@@ -69,7 +69,7 @@ class RewardSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         young_window: PPLNS: who gets the part of a window that is not yet
             full: `miners` (paid by what is there) or `pool`.
         block_reward: PPS: base units that a block is worth to a share.
-        credit_interval_s: PPS: how often shares are paid to the balances, in log time.
+        credit_interval_s: PPS: how often shares are paid to the balances.
         parts: Groups: whole parts for each address.
         fee_bp, donation_bp, donation_wallet, overrides: See `FeeRules`.
     """

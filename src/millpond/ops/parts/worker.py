@@ -13,7 +13,7 @@ from millpond.chains.bitcoin.wallet import Wallet
 from millpond.chains.coins import Coin, coin_named
 from millpond.intents import Handler, Intents, Runner
 from millpond.intents.faults import Faults
-from millpond.mining.blocks.pps import SharePurchases
+from millpond.mining.blocks.pps import PurchasePayer, SharePurchases
 from millpond.mining.blocks.rounds import Rounds
 from millpond.mining.blocks.service import Blocks
 from millpond.mining.blocks.walletwatch import WalletWatch
@@ -31,6 +31,7 @@ from millpond.store import Store
 
 _FOLD_S = 0.5
 _BLOCKS_S = 3.0
+_PPS_S = 10.0
 _WALLET_S = 10.0
 _INTENTS_S = 0.5
 _TELL_S = 2.0
@@ -120,8 +121,17 @@ def _pool_loops(rooms: _Rooms, pool: PoolSettings) -> list[Loop]:
         rewards=pool.rewards,
         settings=pool.blocks,
     )
+    payer = PurchasePayer(
+        rooms.store,
+        rooms.ledger,
+        clock,
+        coin=coin,
+        pool_id=pool.id,
+        interval_s=pool.rewards.credit_interval_s,
+    )
     return [
         Loop(f"fold {pool.id}", fold.run_once, _FOLD_S),
+        Loop(f"pps {pool.id}", payer.run_once, _PPS_S),
         Loop(f"blocks {pool.id}", blocks.run_once, _BLOCKS_S, wakes=True),
     ]
 
