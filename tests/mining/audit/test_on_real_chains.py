@@ -2,20 +2,24 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from sqlalchemy import Table, select, update
 
 from millpond.chains.bitcoin.address import script_pubkey
 from millpond.chains.bitcoin.daemons import DaemonSet
 from millpond.chains.bitcoin.wallet import Wallet
 from millpond.clock import Ids, ManualClock, SeededEntropy
 from millpond.intents import Intents, Runner
+from millpond.intents.tables import intent_table
 from millpond.mining.audit import AuditedCoin, AuditedPool, Report, audit
 from millpond.mining.blocks.model import BlockState
 from millpond.mining.blocks.queries import find_block
 from millpond.mining.blocks.walletwatch import WalletWatch
 from millpond.mining.payouts import BitcoinPayoutHandler, PayoutRun, Payouts
 from millpond.mining.payouts.settings import PayoutSettings
+from millpond.mining.payouts.tables import payout_table
 from millpond.store import Store
 from tests.chains.blocks import BlockPlan
 from tests.chains.daemons import DevchainDaemon, LitecoinDaemon, LiveDaemon
@@ -150,7 +154,29 @@ async def test_from_a_share_to_a_payment_the_audit_agrees(site: Site):
     unspent = daemon.rpc("listunspent", wallet="elsewhere")
     received = sum(int(row["amount"] * 10**8) for row in unspent if row["address"] == miner)
     assert 0 < balance - received < 100_000
+    await plant_wrong_payouts(site)
     await plant_a_payment_that_nobody_booked(site, elsewhere)
+
+
+async def plant_wrong_payouts(site: Site) -> None:
+    """Each payout against its reservation, its transaction, and what that pays."""
+    planted: list[tuple[Table, dict[str, Any], set[str]]] = [
+        (payout_table, {"state": "failed"}, {"payout_booked"}),
+        (payout_table, {"fee": 1}, {"payout_paid"}),
+        (intent_table, {"identity": "00" * 32}, {"payout_on_chain"}),
+    ]
+    for table, values, checks in planted:
+        async with site.pool.store.read() as tx:
+            before = [dict(row) for row in (await tx.execute(select(table))).mappings()]
+        async with site.pool.store.begin() as tx:
+            await tx.execute(update(table).values(values))
+        report = await site.audit()
+        assert {row.check for row in report.drifts} == checks, report.table()
+        async with site.pool.store.begin() as tx:
+            for row in before:
+                changed = {name: row[name] for name in values}
+                await tx.execute(update(table).where(table.c.id == row["id"]).values(changed))
+    await site.agrees()
 
 
 async def plant_a_payment_that_nobody_booked(site: Site, elsewhere: str) -> None:
