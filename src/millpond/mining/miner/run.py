@@ -72,7 +72,7 @@ class _Run:
             settings.load,
             clock,
             self._on_found,
-            settings.pause_s,
+            pause_s=settings.pause_s,
         )
         self._session: Session | None = None
         self._job: ClientJob | None = None

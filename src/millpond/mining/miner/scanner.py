@@ -55,6 +55,7 @@ class Scanner:
         load: float,
         clock: Clock,
         on_found: Callable[[Found], None],
+        *,
         pause_s: float = 0.0,
     ) -> None:
         kernel_id = proof_of_work(algorithm).kernel_id
