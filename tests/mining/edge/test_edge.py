@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -120,6 +121,42 @@ async def test_a_block_from_elsewhere_makes_the_work_stale_at_once(devchain, tmp
         miner._job = old
         assert not await miner.share()
         assert miner.tally.rejected[0][0] == 21
+
+
+class Counting:
+    """The daemons, with the templates asked of them counted."""
+
+    def __init__(self, daemons: DaemonSet) -> None:
+        self.daemons = daemons
+        self.asked = 0
+
+    async def get_block_template(self) -> dict[str, Any]:
+        self.asked += 1
+        return await self.daemons.get_block_template()
+
+
+async def test_a_template_that_the_news_brought_is_used_if_it_is_an_advance(
+    devchain, tmp_path: Path
+):
+    async with Rig(devchain, tmp_path) as rig, rig.miner() as miner:
+        feed, board = rig.edge.feed, rig.edge.server.board
+        await miner.job()
+        counting = feed._source = Counting(rig.daemons)
+        old = await rig.daemons.get_block_template()
+        devchain.rpc("generatetoaddress", 1, rig.address)
+        new = await rig.daemons.get_block_template()
+        rig.edge.poke(new)
+        await rig.until(lambda: board.current.job.height == new["height"])
+        assert counting.asked == 0
+        # From a daemon that has fallen back, and of another block of the same height.
+        name = board.current.name
+        rig.edge.poke(old)
+        await rig.until(lambda: board.current.name != name)
+        name = board.current.name
+        rig.edge.poke(new | {"previousblockhash": "ab" * 32})
+        await rig.until(lambda: board.current.name != name)
+        assert counting.asked == 2
+        assert board.current.job.template.prev_hash[::-1].hex() == new["previousblockhash"]
 
 
 async def test_a_daemon_outage_is_told_survived_and_ends_the_work_in_time(devchain, tmp_path: Path):

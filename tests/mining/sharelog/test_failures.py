@@ -56,6 +56,9 @@ class FlakyBackend:
     async def open_candidates(self) -> list[NewCandidate]:
         return []
 
+    async def drop_blocks(self, settled_before_ms: int) -> None:
+        raise NotImplementedError
+
     async def close(self) -> None:
         return
 
@@ -236,3 +239,24 @@ async def test_blocks_are_kept_until_a_daemon_has_answered(sharelog_url: str, st
     (found,) = await reader.block_candidates("p")
     assert (found.state, found.result, found.block) == (state, "words", block.block)
     await reader.close()
+
+
+async def test_blocks_settled_long_ago_lose_their_bytes_but_not_their_row(sharelog_url: str):
+    clock = ManualClock()
+    log = Log(sharelog_url, clock=clock, keep_blocks_days=2.0)
+    await log.writer.start()
+    states = ("accepted", "rejected", "unknown", "found")
+    for number, state in enumerate(states):
+        name = f"{number:064x}"
+        await log.writer.store_candidate(NewCandidate(name, 7, "w", clock.now_ms(), b"block"))
+        if state != "found":
+            await log.writer.update_candidate(name, state, "words")
+    await log.writer.drop_old_blocks()
+    reader = await ShareLogReader.open(sharelog_url)
+    assert {c.block for c in await reader.block_candidates("p")} == {b"block"}
+    clock.advance(2 * 86_400 + 1)
+    await log.writer.drop_old_blocks()
+    kept = {c.state: c.block for c in await reader.block_candidates("p")}
+    assert kept == {"accepted": b"", "rejected": b"", "unknown": b"block", "found": b"block"}
+    await reader.close()
+    await log.writer.stop()

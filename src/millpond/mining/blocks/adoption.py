@@ -70,7 +70,11 @@ async def adopt(
     head = await log.head(pool_id) if unknown else None
     if not unknown or (head.group if head else 0) != position:
         return []
-    missing = [c for name in unknown if (c := await log.candidate(name)) is not None]
+    found = [await log.candidate(name) for name in unknown]
+    # Of blocks settled long ago the bytes may be gone, and with them what they paid.
+    missing = [c for c in found if c is not None and c.block]
+    if not missing:
+        return []
     place = head or Position(0, -1)
     async with store.begin() as tx:
         now = await current_round(tx, pool_id)

@@ -152,7 +152,7 @@ class Blocks:
 
     async def _submit_again(self, block: Block) -> Submission:
         candidate = await self._log.candidate(block.block_hash)
-        if candidate is None:
+        if candidate is None or not candidate.block:
             return Submission(None, "the block itself was not kept")
         results = await self._chain.submit_block(bytes(candidate.block).hex())
         _log.info(

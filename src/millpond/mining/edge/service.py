@@ -26,6 +26,7 @@ log = structlog.get_logger("edge")
 
 _CHECK_S = 2.0
 _FINISH_S = 10.0
+_DROP_NS = 3_600_000_000_000
 
 
 class Daemons(TemplateSource, BlockSink, Protocol):
@@ -145,9 +146,12 @@ class Edge:
             self._registry = registry
         log.info("edge_listening", ports=self.ports, sequence=self.writer.head.sequence)
 
-    def poke(self) -> None:
-        """The template may have changed; safe to call as often as one likes."""
-        self.feed.poke()
+    def poke(self, template: dict[str, Any] | None = None) -> None:
+        """The template may have changed, to this one if the news brought it.
+
+        Safe to call as often as one likes.
+        """
+        self.feed.poke(template)
 
     def not_ready(self) -> list[str]:
         """Why miners cannot mine now; empty if they can."""
@@ -205,7 +209,8 @@ class Edge:
         script_pubkey(name.partition(".")[0], self.coin)
 
     async def _watch(self) -> None:
-        """Measure the rate, ask for jobs when due, bring unsettled blocks in."""
+        """Measure the rate, ask for jobs when due, look after blocks that were found."""
+        drop_ns = 0
         while True:
             await self._clock.sleep(_CHECK_S)
             now, stored = self._clock.monotonic_ns(), self.writer.shares
@@ -214,6 +219,10 @@ class Edge:
             self._rate_from = (now, stored)
             if self.server.board.crowded:
                 self.poke()
+            if now > drop_ns:
+                drop_ns = now + _DROP_NS
+                with contextlib.suppress(MillpondError):
+                    await self.writer.drop_old_blocks()
             if self.blocks.unsettled:
                 with contextlib.suppress(MillpondError):
                     await self.blocks.submit_open()

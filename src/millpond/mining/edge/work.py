@@ -21,6 +21,7 @@ from millpond.mining.work.template import Template
 log = structlog.get_logger("edge.work")
 
 _SALT_SIZE = 4
+_BROUGHT_NS = 2_000_000_000
 
 
 class TemplateSource(Protocol):
@@ -59,6 +60,7 @@ class JobFeed:
         self._clock = clock
         self._salt = salt
         self._wanted = asyncio.Event()
+        self._brought: tuple[dict[str, Any], int] | None = None
         self._fetched_ns: int | None = None
         self._failing = False
         self.failures = 0
@@ -72,8 +74,10 @@ class JobFeed:
             return None
         return (self._clock.monotonic_ns() - self._fetched_ns) / 1e9
 
-    def poke(self) -> None:
-        """The template may have changed: look at once."""
+    def poke(self, template: dict[str, Any] | None = None) -> None:
+        """The template may have changed: look at once, or take the one that the news brought."""
+        if template is not None:
+            self._brought = (template, self._clock.monotonic_ns())
         self._wanted.set()
 
     async def run(self) -> None:
@@ -89,13 +93,15 @@ class JobFeed:
             await self._pause()
 
     async def refresh(self) -> Job:
-        """Fetch a template and broadcast a job made of it.
+        """Take or fetch a template and broadcast a job made of it.
 
         Raises:
             MillpondError: No daemon gives a template that a job can be made of.
         """
         started = self._clock.monotonic_ns()
-        template = Template.from_gbt(await self._source.get_block_template(), self._coin)
+        template = self._take_brought()
+        if template is None:
+            template = Template.from_gbt(await self._source.get_block_template(), self._coin)
         server = self._server
         serial = server.board.next_serial()
         # The salt and the number make every coinbase different, so that no
@@ -119,6 +125,25 @@ class JobFeed:
         self._failing = False
         self.reason = ""
         return job
+
+    def _take_brought(self) -> Template | None:
+        """The template that came with the news, if it can only be an advance.
+
+        Of several daemons the one behind a long poll may have fallen back
+        meanwhile, and of two blocks of one height the daemons' order decides:
+        then the template is fetched.
+
+        Raises:
+            MillpondError: No job can be made of it.
+        """
+        brought, self._brought = self._brought, None
+        if brought is None or self._clock.monotonic_ns() - brought[1] > _BROUGHT_NS:
+            return None
+        template = Template.from_gbt(brought[0], self._coin)
+        current = self._server.board.current
+        if current is not None and template.prev_hash != current.job.prev_hash:
+            return template if template.height > current.job.height else None
+        return template
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -56,6 +56,9 @@ class Backend(Protocol):
     async def open_candidates(self) -> list[NewCandidate]:
         """Blocks of this edge that no daemon has answered for, oldest first."""
 
+    async def drop_blocks(self, settled_before_ms: int) -> None:
+        """Empty the blocks of this edge that daemons settled before a time; their rows stay."""
+
     async def close(self) -> None:
         """Give the right to write back and disconnect."""
 

@@ -53,6 +53,10 @@ _OPEN = (
     " WHERE pool_id = $1 AND edge = $2 AND state IN ('found', 'unknown')"
     " ORDER BY found_ms LIMIT 100"
 )
+_DROP = (
+    "UPDATE sharelog_candidate SET block = '' WHERE pool_id = $1 AND edge = $2"
+    " AND state NOT IN ('found', 'unknown') AND updated_ms < $3 AND length(block) > 0"
+)
 
 _FAILURES = (
     OSError,
@@ -113,6 +117,10 @@ class PostgresBackend:
         """See `Backend.open_candidates`."""
         rows = await self._guard(self._fetch(_OPEN, self._pool_id, self._edge))
         return [NewCandidate(*row) for row in rows]
+
+    async def drop_blocks(self, settled_before_ms: int) -> None:
+        """See `Backend.drop_blocks`."""
+        await self._guard(self._execute(_DROP, self._pool_id, self._edge, settled_before_ms))
 
     async def close(self) -> None:
         """See `Backend.close`."""

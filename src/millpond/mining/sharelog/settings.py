@@ -16,6 +16,8 @@ class ShareLogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         max_waiting: Shares that may wait for a commit; more are refused.
         retry_s: How long a failing commit is repeated before the miners that
             wait for it are told that their shares were not taken.
+        keep_blocks_days: The bytes of a found block are dropped so long after
+            the daemons have settled it; that it was found is kept.
         commit_timeout_s: How long one try may take (PostgreSQL).
     """
 
@@ -24,4 +26,5 @@ class ShareLogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     max_group: int = 5_000
     max_waiting: int = 50_000
     retry_s: float = 5.0
+    keep_blocks_days: float = 30.0
     commit_timeout_s: float = 5.0

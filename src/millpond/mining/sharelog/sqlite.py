@@ -52,6 +52,10 @@ _OPEN = (
     "SELECT block_hash, height, worker, found_ms, block FROM sharelog_candidate"
     " WHERE pool_id = ? AND edge = ? AND state IN ('found', 'unknown') ORDER BY found_ms LIMIT 100"
 )
+_DROP = (
+    "UPDATE sharelog_candidate SET block = x'' WHERE pool_id = ? AND edge = ?"
+    " AND state NOT IN ('found', 'unknown') AND updated_ms < ? AND length(block) > 0"
+)
 
 
 class SqliteBackend:
@@ -90,6 +94,11 @@ class SqliteBackend:
         """See `Backend.open_candidates`."""
         rows = await self._call(lambda: self._execute(_OPEN, (self._pool_id, self._edge)))
         return [NewCandidate(*row) for row in rows]
+
+    async def drop_blocks(self, settled_before_ms: int) -> None:
+        """See `Backend.drop_blocks`."""
+        row = (self._pool_id, self._edge, settled_before_ms)
+        await self._call(lambda: self._execute(_DROP, row))
 
     async def close(self) -> None:
         """See `Backend.close`."""

@@ -191,6 +191,11 @@ class ShareLogWriter:
         """Blocks that were found and never answered for, to be submitted again."""
         return await self._backend.open_candidates()
 
+    async def drop_old_blocks(self) -> None:
+        """Let go of the bytes of blocks that were settled `keep_blocks_days` ago."""
+        keep_ms = round(self._settings.keep_blocks_days * 86_400_000)
+        await self._backend.drop_blocks(self._clock.now_ms() - keep_ms)
+
     async def flushed(self) -> None:
         """Return when nothing waits any more."""
         await self._idle.wait()

@@ -51,7 +51,7 @@ async def _start(
         entropy=context.entropy,
     )
     news = BlockNews(daemons, context.clock, news_settings(config, pool))
-    news.on_news(lambda _news: edge.poke())
+    news.on_news(lambda news: edge.poke(news.template))
     for watching in (daemons.run(context.stop), news.run(context.stop)):
         task = asyncio.create_task(watching)
         stack.push_async_callback(_ended, task)
