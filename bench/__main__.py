@@ -9,8 +9,11 @@ import os
 import pkgutil
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
+
+import structlog
 
 import bench
 
@@ -38,10 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = set(options.names) - benchmarks.keys()
     if unknown:
         parser.error(f"no benchmark {sorted(unknown)}; known are {sorted(benchmarks)}")
+    # Standard output is for the figures alone.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     machine = {"python": platform.python_version(), "cores": os.cpu_count()}
     for name in options.names or sorted(benchmarks):
+        started = time.perf_counter()
         for figure in benchmarks[name](options.quick):
             print(json.dumps({"bench": name, **figure, **machine}), flush=True)
+        took = round(time.perf_counter() - started, 1)
+        print(f"{name}: {took} s", file=sys.stderr, flush=True)
     return 0
 
 

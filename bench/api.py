@@ -46,8 +46,9 @@ async def _measure(url: str, name: str, path: str, seconds: float) -> dict[str, 
     took = time.perf_counter() - begun
     laps.sort()
     return {
-        "bench": f"api.{name}",
-        "requests_per_second": round(len(laps) / took),
+        "figure": name,
+        "value": round(len(laps) / took),
+        "unit": "requests/s",
         "p50_ms": round(laps[len(laps) // 2] * 1000, 2),
         "p99_ms": round(laps[len(laps) * 99 // 100] * 1000, 2),
         "connections": CONNECTIONS,

@@ -45,9 +45,9 @@ async def _measure(database: str, url: str, *, quick: bool) -> list[dict[str, An
 
 async def _figures(store: Store, *, quick: bool) -> AsyncIterator[dict[str, Any]]:
     ledger = Ledger(SystemClock())
-    rounds = 1 if quick else 5
+    rounds = 1 if quick else 3
     size = 1_000 if quick else 10_000
-    singles = 50 if quick else 1_000
+    singles = 50 if quick else 300
 
     async def post(batch: list[Transfer]) -> None:
         async with store.begin() as tx:

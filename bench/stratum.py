@@ -56,7 +56,7 @@ class Server:
 
 
 def figure(name: str, value: float, unit: str, **more: Any) -> dict[str, Any]:
-    return {"name": name, "value": round(value, 3), "unit": unit, **more}
+    return {"figure": name, "value": round(value, 3), "unit": unit, **more}
 
 
 def percentile(values: array[float], part: float) -> float:
