@@ -7,6 +7,7 @@ an honest double by what the real daemon does.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -365,11 +366,23 @@ async def test_a_payment_is_followed_through_a_reorganisation(daemon, wallet):
     )
 
 
+async def test_a_wallet_is_opened_by_several_at_once(rpc, wallet):
+    await rpc.call("unloadwallet", wallet.name)
+    others = [Wallet(rpc, wallet.coin, name=wallet.name) for _ in range(4)]
+    await asyncio.gather(*(other.open() for other in others))
+    assert wallet.name in await rpc.call("listwallets")
+    for other in others:
+        await other.close()
+
+
 async def test_receipts_name_every_unit_that_came_and_no_change(daemon, rpc, wallet):
     since = await rpc.call("getbestblockhash")
     address = await wallet.new_address()
     txid = daemon.pay(address, 12_345_678)
-    waiting = await wallet.received_since(since)
+    # A real daemon's wallet hears of the payment a moment after the network does.
+    async with asyncio.timeout(30):
+        while not (waiting := await wallet.received_since(since)).receipts:
+            await asyncio.sleep(0.02)
     assert [(r.txid, r.sat, r.confirmations) for r in waiting.receipts] == [(txid, 12_345_678, 0)]
     payment = await wallet.prepare({daemon.miner_address: 10**7}, fee_rate=3000)
     assert (await wallet.send(payment.raw_hex)).accepted

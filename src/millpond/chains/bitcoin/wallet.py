@@ -8,6 +8,7 @@ they act first and tell the name afterwards.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -45,6 +46,9 @@ DEFAULT_MAX_FEE_RATE = 1_000_000
 
 MAX_OUTPUTS = 2_000
 """Most payees of one transaction: it stays well below the standard weight."""
+
+_LOADING_LOOKS = 50
+_LOADING_PAUSE_S = 0.1
 
 
 class Wallet:
@@ -89,9 +93,12 @@ class Wallet:
         except RpcWalletNotFoundError:
             await self._rpc.call("createwallet", self.name)
         except RpcWalletError:
-            # Somebody else loaded it in between, or it cannot be read.
-            if self.name not in await self._rpc.call("listwallets"):
-                raise
+            # Somebody else is loading it at this moment, or it cannot be read.
+            for _ in range(_LOADING_LOOKS):
+                if self.name in await self._rpc.call("listwallets"):
+                    return
+                await asyncio.sleep(_LOADING_PAUSE_S)
+            raise
 
     async def close(self) -> None:
         """Close the connections that this object opened."""
