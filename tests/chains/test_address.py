@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,8 +128,19 @@ def test_any_text_is_an_address_or_a_typed_error(text, name):
     assert address_of_script(address.script_pubkey, COINS[name])
 
 
+def test_a_coin_without_segwit_has_only_the_old_forms():
+    forms = msgspec.structs.replace(LTC.addresses, bech32="")
+    coin = msgspec.structs.replace(LTC, addresses=forms, extension_block=False)
+    script = bytes.fromhex("76a914") + bytes(20) + bytes.fromhex("88ac")
+    address = address_of_script(script, coin)
+    assert address is not None
+    assert script_pubkey(address, coin) == script
+    assert address_of_script(b"\x00\x14" + bytes(20), coin) is None
+    assert not is_address(encode_segwit(0, bytes(20), LTC), coin)
+
+
 @given(
-    st.sampled_from(sorted(COINS)),
+    st.sampled_from(sorted(name for name, coin in COINS.items() if coin.addresses.bech32)),
     st.integers(0, 16),
     st.binary(min_size=20, max_size=20),
 )

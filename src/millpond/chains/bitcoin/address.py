@@ -66,7 +66,7 @@ def parse_address(text: str, coin: Coin) -> Address:
     if not 8 <= len(text) <= _MAX_LENGTH or not text.isascii():
         raise InvalidAddressError(f"{text[:64]!r} is no {coin.name} address")
     prefix = text.lower().rpartition("1")[0]
-    if prefix == coin.addresses.bech32:
+    if coin.addresses.bech32 and prefix == coin.addresses.bech32:
         return _parse_segwit(text, coin)
     if coin.extension_block and prefix == mweb_prefix(coin):
         raise InvalidAddressError("MWEB addresses cannot be paid from here; give a segwit address")
@@ -122,7 +122,7 @@ def address_of_script(script: bytes, coin: Coin) -> str | None:
         return encode_p2pkh(script[3:23], coin)
     if len(script) == 23 and script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
         return encode_p2sh(script[2:22], coin)
-    if 4 <= len(script) <= 42 and script[1] == len(script) - 2:
+    if coin.addresses.bech32 and 4 <= len(script) <= 42 and script[1] == len(script) - 2:
         version = 0 if script[0] == 0 else script[0] - 0x50
         if script[0] == 0 and len(script) not in {22, 34}:
             return None

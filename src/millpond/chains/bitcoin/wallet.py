@@ -105,9 +105,13 @@ class Wallet:
         if self._own:
             await self._rpc.close()
 
-    async def new_address(self, kind: str = "bech32") -> str:
-        """A fresh address of the wallet: `bech32`, `p2sh-segwit` or `legacy`."""
-        address: str = await self._call("getnewaddress", "", kind)
+    async def new_address(self, kind: str | None = None) -> str:
+        """A fresh address of the wallet: `bech32`, `p2sh-segwit` or `legacy`.
+
+        Without a word, segwit where the coin has it.
+        """
+        usual = "bech32" if self.coin.addresses.bech32 else "legacy"
+        address: str = await self._call("getnewaddress", "", kind or usual)
         parse_address(address, self.coin)
         return address
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from fractions import Fraction
 from itertools import islice
 from typing import Any, Protocol
 
@@ -171,8 +170,3 @@ async def resolve_lines(
         if line.amount
     ]
     await (ledger.post_pending if posted else ledger.void_pending)(tx, resolutions)
-
-
-def filled_of(record: dict[str, Any]) -> Fraction | None:
-    """How full the window of a credited block was, from its record."""
-    return None if record["filled"] is None else Fraction(record["filled"])

@@ -8,10 +8,11 @@ durable, together with the others of the same connection.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from millpond.mining.sharelog.records import RejectReason
 from millpond.mining.stratum import vardiff, wire
+from millpond.mining.stratum.contract import Host
 from millpond.mining.stratum.jobs import JobEntry
 from millpond.mining.stratum.methods import METHODS
 from millpond.mining.work.validate import (
@@ -25,9 +26,6 @@ from millpond.mining.work.validate import (
     forget,
     parse_submission,
 )
-
-if TYPE_CHECKING:
-    from millpond.mining.stratum.server import StratumServer
 
 UNKNOWN_JOB = Rejected(RejectCode.JOB_NOT_FOUND, "unknown-job", "Job not found")
 UNAVAILABLE = Rejected(
@@ -100,7 +98,7 @@ class Session(asyncio.Protocol):
         "workers",
     )
 
-    def __init__(self, server: StratumServer, *, start_difficulty: int, fixed: bool) -> None:
+    def __init__(self, server: Host, *, start_difficulty: int, fixed: bool) -> None:
         self._server = server
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.address = ""
