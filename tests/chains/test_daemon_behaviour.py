@@ -299,6 +299,10 @@ async def test_an_address_of_another_network_never_reaches_the_daemon(wallet):
         await wallet.prepare({"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4": 10**7})
 
 
+async def test_what_is_no_transaction_is_rejected_for_good(wallet):
+    assert (await wallet.send("00")).verdict is SendVerdict.REJECTED
+
+
 async def test_of_two_payments_with_the_same_money_one_happens(daemon, rpc):
     lonely = Wallet(rpc, daemon.coin, name=f"w{next(_names)}")
     await lonely.open()

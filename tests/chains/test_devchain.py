@@ -5,18 +5,32 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from coincurve import PrivateKey
 
-from millpond.chains.bitcoin.errors import RpcOutcomeUnknownError, RpcUnavailableError
+from millpond.chains.bitcoin.errors import (
+    RpcOutcomeUnknownError,
+    RpcRejectedError,
+    RpcUnavailableError,
+)
+from millpond.chains.bitcoin.hashes import hash160
 from millpond.chains.bitcoin.payment import SendVerdict, TxState
 from millpond.chains.bitcoin.rpc import RpcEndpoint
 from millpond.chains.bitcoin.wallet import Wallet
-from millpond.chains.bitcoin.wire import bits_of_target, target_of_bits
+from millpond.chains.bitcoin.wire import (
+    Outpoint,
+    Transaction,
+    TxIn,
+    TxOut,
+    bits_of_target,
+    target_of_bits,
+)
 from millpond.chains.coins import coin_named
 from millpond.chains.devchain.chain import Devchain
 from millpond.chains.devchain.mining import mine_block
 from millpond.chains.devchain.params import DevParams, demo_params
 from millpond.chains.devchain.params import test_params as easy_params
 from millpond.chains.devchain.server import DevchainServer
+from millpond.chains.devchain.signing import p2wpkh_script
 from millpond.chains.devchain.storage import DevchainStorageError, Storage
 from millpond.clock import ManualClock, SeededEntropy
 from millpond.ops.system import SystemClock
@@ -115,6 +129,67 @@ async def test_a_directory_of_other_rules_is_refused(tmp_path):
     with pytest.raises(DevchainStorageError):
         other.load()
     other.storage.close()
+
+
+async def test_a_branch_with_a_forged_signature_loses_before_and_after_a_restart(tmp_path):
+    chain = Devchain(easy_params(COIN), SystemClock(), Storage(tmp_path))
+    chain.load()
+    key = PrivateKey(b"\x05" * 32)
+    script = p2wpkh_script(hash160(key.public_key.format()))
+    for _ in range(COIN.maturity + 1):
+        block = await mine_block(chain, script)
+        assert block is not None
+        assert chain.submit(block) is None
+    honest = chain.tip
+    coin = chain.block(chain.active[1]).transactions[0]
+    theft = Transaction(
+        2,
+        (TxIn(Outpoint(coin.txid_le, 0), b"", 0xFFFFFFFE, (b"\x30" * 70 + b"\x01", bytes(33))),),
+        (TxOut(coin.outputs[0].value, BURN),),
+    )
+    fork = chain.active[-2]
+    first = await mine_block(chain, BURN, parent=fork, transactions=[theft])
+    assert first is not None
+    assert chain.submit(first) == "inconclusive"
+    parent = chain.nodes[first.header.hash_le]
+    second = await mine_block(chain, BURN, parent=parent, transactions=[])
+    assert second is not None
+    assert chain.submit(second) is not None
+    assert chain.tip is honest
+    chain.storage.close()
+    again = Devchain(easy_params(COIN), SystemClock(), Storage(tmp_path))
+    again.load()
+    assert again.tip.hash == honest.hash
+    again.storage.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("createrawtransaction", [[], {"data": "zz"}]),
+        ("createrawtransaction", [[{"txid": "00" * 32, "vout": 2**70}], {}]),
+        ("createrawtransaction", [[{"txid": "00" * 32, "vout": 0, "sequence": "x"}], {}]),
+        ("createrawtransaction", [["x"], 7]),
+        ("fundrawtransaction", ["02000000000000000000", {"feeRate": "x"}]),
+        ("fundrawtransaction", ["02000000000000000000", {"subtractFeeFromOutputs": ["a"]}]),
+        ("fundrawtransaction", ["02000000000000000000", {"changeAddress": "x"}]),
+        ("getnetworkhashps", [10, 10**9]),
+        ("gettxout", ["00" * 32, "0"]),
+        ("getblocktemplate", [{"rules": 7}]),
+        ("testmempoolaccept", [[7]]),
+        ("submitblock", ["00" * 81]),
+        ("dev_set_fault", [{"method": "x", "mode": "y"}]),
+        ("getblock", [["x"]]),
+    ],
+)
+async def test_parameters_of_a_wrong_shape_are_refused_and_change_nothing(
+    rpc, wallet, method, params
+):
+    before = [await rpc.call("getblockchaininfo"), await wallet.balance()]
+    async with rpc.for_wallet("pool") as own:
+        with pytest.raises(RpcRejectedError):
+            await own.call(method, *params)
+    assert [await rpc.call("getblockchaininfo"), await wallet.balance()] == before
 
 
 async def test_branches_and_marks_come_back_as_they_were(tmp_path):

@@ -25,9 +25,9 @@ from millpond.errors import MillpondError
 from millpond.money.ledger import Ledger
 from millpond.money.model import Resolution, Transfer
 from millpond.store import Store
-from tests.conftest import PostgresServer
 from tests.money.model import SIDES, Model
 from tests.money.samples import ALICE, BOB, COSTS, FEES, LTC, RISK, WALLET
+from tests.support.postgres import PostgresServer
 
 ACCOUNTS = [WALLET, ALICE, BOB, RISK, FEES, COSTS]
 
@@ -199,7 +199,7 @@ def test_the_ledger_does_what_the_model_does(kind: str, request, tmp_path: Path)
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=int(os.environ.get("MILLPOND_EXAMPLES", "20")),
+            max_examples=int(os.environ.get("MILLPOND_EXAMPLES", "10")),
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

@@ -323,18 +323,26 @@ async def test_the_database_refuses_a_transfer_between_assets(store: Store, ledg
             await tx.execute(insert(tables.transfers).values(row))
 
 
+_WRONG_SUM = "update ledger_account set debits_posted = '7', available = '7' where type = 'asset'"
+_FORGERY = """
+insert into ledger_transfer
+select 50, 'forged', 'posted', credit_id, debit_id, asset, '6', '0', '0', code, reference,
+       null, null, created_ms
+  from ledger_transfer where id = 'reward-1'
+"""
+
+
 @pytest.mark.parametrize(
     ("damage", "kind"),
     [
-        ("update ledger_account set debits_posted = '7', available = '7'"
-         " where type = 'asset'", "asset_posted"),
+        (_WRONG_SUM, "asset_posted"),
+        (_WRONG_SUM, "debits_posted"),
         ("delete from ledger_pending", "open_pending"),
         ("update ledger_pending set expires_ms = 5", "open_pending"),
-        ("insert into ledger_transfer select 50, 'forged', 'posted', credit_id, debit_id, asset,"
-         " '6', '0', '0', code, reference, null, null, created_ms from ledger_transfer"
-         " where id = 'reward-1'", "below_zero"),
+        (_FORGERY, "below_zero"),
+        (_FORGERY, "running_balance"),
     ],
-)  # fmt: skip
+)
 async def test_verify_names_what_somebody_damaged(
     damage: str, kind: str, store: Store, ledger: Ledger
 ):

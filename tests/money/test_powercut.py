@@ -19,8 +19,8 @@ from millpond.store import Store, Tx
 from tests.money.powercut import Recording, cuts, play
 from tests.money.samples import LTC, WALLET, payout, reward
 
-ROUNDS = int(os.environ.get("MILLPOND_POWERCUT_ROUNDS", "24"))
-COINS = int(os.environ.get("MILLPOND_POWERCUT_COINS", "4"))
+ROUNDS = int(os.environ.get("MILLPOND_POWERCUT_ROUNDS", "14"))
+COINS = int(os.environ.get("MILLPOND_POWERCUT_COINS", "3"))
 
 
 async def _round(ledger: Ledger, tx: Tx, number: int, clock: ManualClock) -> list[str]:

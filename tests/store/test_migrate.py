@@ -15,8 +15,8 @@ from millpond.clock import ManualClock
 from millpond.money.ledger import Ledger
 from millpond.store import Store, Tx, metadata
 from millpond.store.migrate import SchemaError, _config, current, head, migrate
-from tests.conftest import PostgresServer
 from tests.money.samples import ALICE, reward
+from tests.support.postgres import PostgresServer
 
 
 def _import_every_table() -> None:

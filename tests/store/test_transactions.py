@@ -2,7 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
+import itertools
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, insert, select, text
@@ -14,7 +20,7 @@ from millpond.store import engine as engine_module
 from millpond.store.claims import claim
 from millpond.store.errors import StoreBusyError, StoreLostError, TransactionConflictError
 from millpond.store.retry import retrying
-from tests.conftest import PostgresServer
+from tests.support.postgres import PostgresServer
 
 own = MetaData()
 jobs = Table(
@@ -127,6 +133,8 @@ async def test_cancelled_at_any_moment_a_transaction_is_whole_or_not_at_all(work
         async with asyncio.timeout(20):
             await asyncio.gather(*(write(10_000 + n) for n in range(20)))
     assert await _count(work) == count + 40
+    await work.close()
+    gc.collect()  # A socket or thread that was left behind would complain here.
 
 
 async def test_hundreds_of_tasks_queue_for_the_writer_in_order(work: Store):
@@ -189,7 +197,8 @@ async def test_a_deadlock_is_typed_and_retrying_gets_over_it(postgres_server: Po
     async with store.begin() as tx:
         await tx.run_sync(own.create_all)
         await tx.execute(insert(jobs), [{"id": n, "locked_until_ms": 0} for n in (0, 1)])
-    assert sorted(await _deadlocked(store, ManualClock(), 5)) == [1, 2]
+    fewest, most = sorted(await _deadlocked(store, ManualClock(), 9))
+    assert (fewest, most > 1) == (1, True)
     with pytest.raises(TransactionConflictError):
         await _deadlocked(store, ManualClock(), 1)
     async with store.begin() as tx:
@@ -224,3 +233,33 @@ async def test_the_database_itself_refuses_to_write_while_reading(store: Store):
         with pytest.raises(Exception, match="read"):
             async with store.read() as tx:
                 await tx.execute(text(statement))
+
+
+async def test_a_process_that_never_pauses_does_not_starve_another(tmp_path: Path):
+    """Counted in turns, not in seconds: a waiting writer comes after a few of the other's."""
+    url = f"sqlite:///{tmp_path}/a.db"
+    store = await Store.open(url)
+    async with store.begin() as tx:
+        await tx.execute(text("create table counter (turns int, stop int)"))
+        await tx.execute(text("insert into counter values (0, 0)"))
+    root = Path(__file__).parents[2]
+    hot = subprocess.Popen(
+        [sys.executable, "-m", "tests.store.hot_writer", url],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    turns = [0]
+    while turns[-1] == 0:
+        async with store.begin() as tx:
+            turns[-1] = (await tx.execute(text("select turns from counter"))).scalar_one()
+    for _ in range(30):
+        async with store.begin() as tx:
+            turns.append((await tx.execute(text("select turns from counter"))).scalar_one())
+    async with store.begin() as tx:
+        await tx.execute(text("update counter set stop = 1"))
+    assert await asyncio.to_thread(hot.wait) == 0
+    await store.close()
+    assert turns[-1] > turns[0], "the other wrote all the while"
+    waits = [after - before for before, after in itertools.pairwise(turns)]
+    assert max(waits) < 50
+    assert sum(waits) < 5 * len(waits)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from millpond.money import tables
 from millpond.money.accounts import Account, AccountType
@@ -20,7 +20,7 @@ from millpond.money.amount import Amount, Asset
 from millpond.money.errors import InsufficientFundsError, LedgerConflictError, LedgerOverflowError
 from millpond.money.model import Balance, Kind
 from millpond.store.engine import Tx
-from millpond.store.sql import any_of, insert_or_ignore
+from millpond.store.sql import any_of, insert_many, insert_or_ignore
 
 _LIMIT = 10**78
 
@@ -293,7 +293,7 @@ async def next_seqs(tx: Tx, count: int) -> list[int]:
 
 async def insert_transfers(tx: Tx, rows: list[dict[str, Any]]) -> None:
     """Append rows to the ledger, and open rows for those that are pending."""
-    await tx.execute(insert(tables.transfers), rows)
+    await insert_many(tx, tables.transfers, rows)
     opened = [
         {
             "seq": row["seq"],
@@ -304,5 +304,4 @@ async def insert_transfers(tx: Tx, rows: list[dict[str, Any]]) -> None:
         for row in rows
         if row["kind"] is Kind.PENDING
     ]
-    if opened:
-        await tx.execute(insert(tables.pending), opened)
+    await insert_many(tx, tables.pending, opened)

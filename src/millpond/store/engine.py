@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from millpond.errors import InvalidInputError
@@ -61,6 +62,7 @@ class Store:
         self._writer = writer
         self._reader = reader
         self._turns = turns
+        self._returning: set[asyncio.Future[None]] = set()
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -112,7 +114,7 @@ class Store:
         turn = contextlib.nullcontext() if self._turns is None else self._turns.turn()
         async with turn:
             with typed_errors():
-                async with _connected(self._writer) as connection, connection.begin():
+                async with self._connected(self._writer) as connection, connection.begin():
                     yield connection
 
     @contextlib.asynccontextmanager
@@ -124,25 +126,49 @@ class Store:
             StoreLostError: The connection broke.
         """
         with typed_errors():
-            async with _connected(self._reader) as connection:
+            async with self._connected(self._reader) as connection:
                 if self.dialect == "postgresql":
                     await connection.execute(text("SET TRANSACTION READ ONLY"))
                 yield connection
 
+    @contextlib.asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool, given back whatever happens.
+
+        Whoever is cancelled while a connection is being made leaves at once;
+        the making goes on, since drivers leak what they are torn away from,
+        and the connection is given back as soon as it is there.
+        """
+        connecting = asyncio.ensure_future(_start(engine))
+        try:
+            with unreachable_errors():
+                connection = await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            returning = asyncio.ensure_future(_give_back(connecting))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+            raise
+        async with contextlib.AsyncExitStack() as held:
+            held.push_async_exit(connection)
+            yield connection
+
     async def close(self) -> None:
         """Close all connections."""
+        await asyncio.gather(*self._returning)
         await self._writer.dispose()
         await self._reader.dispose()
         if self._turns is not None:
             self._turns.close()
 
 
-@contextlib.asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    async with contextlib.AsyncExitStack() as held:
-        with unreachable_errors():
-            connection = await held.enter_async_context(engine.connect())
-        yield connection
+async def _start(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
+
+
+async def _give_back(connecting: asyncio.Future[AsyncConnection]) -> None:
+    with contextlib.suppress(SQLAlchemyError, OSError):
+        connection = await connecting
+        await connection.close()
 
 
 def _postgresql_engine(url: URL, pool_size: int, *, isolation: Any) -> AsyncEngine:

@@ -56,9 +56,10 @@ class WriterTurns:
             yield
 
     def close(self) -> None:
-        """Close the lock files."""
-        os.close(self._gate)
-        os.close(self._writer)
+        """Close the lock files; once is enough, twice does no harm."""
+        descriptors, self._gate, self._writer = {self._gate, self._writer}, -1, -1
+        for descriptor in descriptors - {-1}:
+            os.close(descriptor)
 
 
 def _open(path: Path) -> int:

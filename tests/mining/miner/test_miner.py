@@ -220,7 +220,7 @@ async def test_a_reconnect_is_followed_to_the_same_host_only():
 
 @pytest.mark.parametrize(
     "line",
-    [b"not json\n", b"[1]\n", b'{"id":null,"method":"mining.notify","params":["x"]}\n',
+    [b"not json\n", b"[1]\n", b"[" * 5000 + b"\n", b'{"id":"\xff"}\n', b'{"id":null,"method":"mining.notify","params":["x"]}\n',
      b'{"id":null,"method":"mining.set_difficulty","params":["no"]}\n',
      b'{"id":null,"method":"mining.set_difficulty","params":[-1]}\n',
      b'{"id":null,"method":"mining.set_extranonce","params":["zz",4]}\n',
@@ -242,6 +242,7 @@ async def test_a_pool_that_talks_nonsense_is_left_and_tried_again(line):
         ({"url": "http://pool"}, "scheme"),
         ({"url": "stratum+tcp://:3333"}, "host"),
         ({"url": "pool:99999"}, "address"),
+        ({"url": "a..b:3333"}, "address"),
         ({"user": " "}, "user"),
         ({"algorithm": "randomx"}, "does not know"),
         ({"threads": 0}, "threads"),

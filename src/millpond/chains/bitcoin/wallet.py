@@ -18,7 +18,6 @@ from millpond.chains.bitcoin.errors import (
     RpcAlreadyInChainError,
     RpcNotFoundError,
     RpcOutcomeUnknownError,
-    RpcProtocolError,
     RpcRejectedError,
     RpcUnavailableError,
     RpcVerifyRejectedError,
@@ -279,7 +278,7 @@ class Wallet:
         try:
             return parse_transaction(bytes.fromhex(raw_hex))
         except (ValueError, WireError) as error:
-            raise RpcProtocolError(f"the transaction cannot be read: {error}") from None
+            raise PaymentRefusedError(f"the transaction cannot be read: {error}") from None
 
     async def _fee(self, transaction: Transaction) -> int:
         """Inputs less outputs, from the values of the spent outputs."""
@@ -321,6 +320,8 @@ class Wallet:
 
     async def _after_rejection(self, raw_hex: str, error: RpcRejectedError) -> SendOutcome:
         """A refusal settles the question only if the transaction is not there already."""
+        if error.rpc_code == -22:
+            return SendOutcome(SendVerdict.REJECTED, error.message)
         try:
             status = await self.look_up(self._parse(raw_hex).txid)
         except (RpcUnavailableError, RpcOutcomeUnknownError) as unknown:

@@ -1,4 +1,4 @@
-"""RPC methods of a devchain that need no wallet: chain, mempool, templates, blocks."""
+"""RPC methods of a devchain about blocks: chain, templates, submission."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ import asyncio
 from typing import Any
 
 from millpond.chains.bitcoin.address import (
-    address_of_script,
     parse_address,
 )
 from millpond.chains.bitcoin.amounts import from_sat
 from millpond.chains.bitcoin.errors import InvalidAddressError
 from millpond.chains.bitcoin.hashes import display
 from millpond.chains.bitcoin.pause import first_of
-from millpond.chains.bitcoin.wire import Outpoint, Transaction, target_of_bits
+from millpond.chains.bitcoin.wire import target_of_bits
 from millpond.chains.devchain.chain import Devchain
 from millpond.chains.devchain.index import Node
 from millpond.chains.devchain.methods import (
     DevRpcError,
-    read_amount,
     read_block,
     read_hash,
-    read_transaction,
 )
 from millpond.chains.devchain.mining import mine_block
 from millpond.chains.devchain.template import block_template, longpoll_id
-from millpond.chains.devchain.transactions import unsigned_transaction
+from millpond.chains.devchain.transactions import decoded
 
-_DEFAULT_MAX_FEE_RATE = 10_000_000
 _LONGPOLL_MEMPOOL_S = 10.0
 
 
@@ -82,11 +78,14 @@ class ChainMethods:
         if verbosity == 0:
             return block.serialise().hex()
         txids = [display(txid) for txid in node.txids]
-        decoded = [self._decode(tx) | {"hex": tx.serialise().hex()} for tx in block.transactions]
+        transactions = [
+            decoded(self._chain.params.coin, tx) | {"hex": tx.serialise().hex()}
+            for tx in block.transactions
+        ]
         return self._header(node) | {
             "size": node.size,
             "weight": block.weight,
-            "tx": txids if verbosity == 1 else decoded,
+            "tx": txids if verbosity == 1 else transactions,
         }
 
     def getchaintips(self) -> list[dict[str, Any]]:
@@ -142,138 +141,6 @@ class ChainMethods:
         """As if one peer were there."""
         return 1
 
-    def getmempoolinfo(self) -> dict[str, Any]:
-        """Size of the mempool."""
-        entries = self._chain.mempool.entries.values()
-        return {"loaded": True, "size": len(entries), "bytes": sum(e.vsize for e in entries)}
-
-    def getrawmempool(self) -> list[str]:
-        """Ids of the waiting transactions."""
-        return [display(txid) for txid in self._chain.mempool.entries]
-
-    def getmempoolentry(self, txid: str) -> dict[str, Any]:
-        """One waiting transaction."""
-        entry = self._chain.mempool.entries.get(read_hash(txid, "parameter 1"))
-        if entry is None:
-            raise DevRpcError(-5, "Transaction not in mempool")
-        waiting = self._chain.mempool.entries
-        depends = {i.outpoint.txid_le for i in entry.tx.inputs if i.outpoint.txid_le in waiting}
-        return {
-            "fees": {"base": from_sat(entry.fee)},
-            "fee": from_sat(entry.fee),
-            "vsize": entry.vsize,
-            "weight": entry.tx.weight,
-            "time": entry.time_s,
-            "height": entry.height,
-            "wtxid": display(entry.tx.wtxid_le),
-            "depends": sorted(display(txid) for txid in depends),
-        }
-
-    def gettxout(self, txid: str, n: int, include_mempool: bool = True) -> Any:  # noqa: FBT001, FBT002
-        """An unspent output, or null."""
-        outpoint = Outpoint(read_hash(txid, "txid"), n)
-        utxo = self._chain.output(outpoint, with_mempool=include_mempool)
-        if utxo is None:
-            return None
-        waiting = outpoint.txid_le in self._chain.mempool.entries
-        return {
-            "bestblock": self._chain.tip.hash,
-            "confirmations": 0 if waiting else self._chain.tip.height - utxo.height + 1,
-            "value": self._amount(utxo.value),
-            "scriptPubKey": self._script(utxo.script),
-            "coinbase": utxo.coinbase,
-        }
-
-    def getrawtransaction(self, txid: str, verbose: bool = False) -> Any:  # noqa: FBT001, FBT002
-        """A transaction of the mempool or of the best chain."""
-        wanted = read_hash(txid, "parameter 1")
-        entry = self._chain.mempool.entries.get(wanted)
-        place = self._chain.find_transaction(wanted)
-        if entry is not None:
-            tx = entry.tx
-        elif place is not None:
-            tx = self._chain.block(place[0]).transactions[place[1]]
-        else:
-            raise DevRpcError(
-                -5,
-                "No such mempool or blockchain transaction. "
-                "Use gettransaction for wallet transactions.",
-            )
-        raw = tx.serialise().hex()
-        if not verbose:
-            return raw
-        found: dict[str, Any] = self._decode(tx) | {"hex": raw}
-        if place is not None:
-            node = place[0]
-            found |= {
-                "blockhash": node.hash,
-                "confirmations": self._chain.tip.height - node.height + 1,
-                "blocktime": node.header.time,
-            }
-        return found
-
-    def decoderawtransaction(self, hexstring: str) -> dict[str, Any]:
-        """A transaction in words."""
-        return self._decode(read_transaction(hexstring))
-
-    def createrawtransaction(
-        self,
-        inputs: list[Any],
-        outputs: Any,
-        locktime: int = 0,
-    ) -> str:
-        """An unsigned transaction."""
-        return (
-            unsigned_transaction(self._chain.params.coin, inputs, outputs, locktime)
-            .serialise()
-            .hex()
-        )
-
-    def sendrawtransaction(self, hexstring: str, maxfeerate: Any = None) -> str:
-        """Take a transaction into the mempool."""
-        tx = read_transaction(hexstring, ". Make sure the tx has at least one input.")
-        if not tx.inputs:
-            raise DevRpcError(-22, "TX decode failed. Make sure the tx has at least one input.")
-        txid = tx.txid_le
-        if self._chain.find_transaction(txid) is not None:
-            unspent = (
-                Outpoint(txid, i) in self._chain.coins.unspent for i in range(len(tx.outputs))
-            )
-            if any(unspent):
-                raise DevRpcError(-27, "Transaction already in block chain")
-        if txid in self._chain.mempool.entries:
-            return tx.txid
-        limit = (
-            _DEFAULT_MAX_FEE_RATE if maxfeerate is None else read_amount(maxfeerate, self._decimals)
-        )
-        self._check_fee(tx, limit)
-        reason = self._chain.accept_transaction(tx)
-        if reason == "bad-txns-inputs-missingorspent":
-            raise DevRpcError(-25, reason)
-        if reason is not None:
-            raise DevRpcError(-26, reason)
-        return tx.txid
-
-    def testmempoolaccept(self, rawtxs: list[Any]) -> list[dict[str, Any]]:
-        """Would the mempool take it?"""
-        if len(rawtxs) != 1:
-            raise DevRpcError(-8, "Array must contain exactly one raw transaction for now")
-        tx = read_transaction(rawtxs[0])
-        if self._chain.find_transaction(tx.txid_le):
-            reason: str | None = "txn-already-known"
-        else:
-            mempool = self._chain.mempool
-            reason = mempool.accept(
-                tx,
-                height=self._chain.tip.height + 1,
-                median_time=self._chain.tip.median_time,
-                now_s=self._chain.now_s(),
-            )
-            if reason is None:
-                mempool.remove(tx.txid_le, with_descendants=False)
-        answer: dict[str, Any] = {"txid": tx.txid, "allowed": reason is None}
-        return [answer if reason is None else answer | {"reject-reason": reason}]
-
     def validateaddress(self, address: str) -> dict[str, Any]:
         """Is it an address of this chain?"""
         try:
@@ -291,11 +158,6 @@ class ChainMethods:
             answer["witness_version"] = parsed.witness_version
             answer["witness_program"] = parsed.program.hex()
         return answer
-
-    def estimatesmartfee(self, conf_target: int, estimate_mode: str = "") -> dict[str, Any]:
-        """Nothing to learn from here, as on a quiet regtest."""
-        del estimate_mode
-        return {"errors": ["Insufficient data or no feerate found"], "blocks": conf_target}
 
     async def getblocktemplate(
         self, template_request: dict[str, Any] | None = None
@@ -363,28 +225,11 @@ class ChainMethods:
             if awaited != longpoll_id(chain):
                 return
 
-    @property
-    def _decimals(self) -> int:
-        return self._chain.params.coin.decimals
-
-    def _amount(self, units: int) -> Any:
-        return from_sat(units, self._decimals)
-
     def _node(self, blockhash: str) -> Node:
         node = self._chain.nodes.get(read_hash(blockhash, "blockhash"))
         if node is None:
             raise DevRpcError(-5, "Block not found")
         return node
-
-    def _check_fee(self, tx: Transaction, limit_per_kvb: int) -> None:
-        found = [self._chain.mempool.output(txin.outpoint) for txin in tx.inputs]
-        if not limit_per_kvb or any(utxo is None for utxo in found):
-            return
-        fee = sum(utxo.value for utxo in found if utxo) - sum(o.value for o in tx.outputs)
-        if fee > limit_per_kvb * tx.vsize // 1000:
-            raise DevRpcError(
-                -25, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"
-            )
 
     def _difficulty(self, node: Node) -> float:
         one = self._chain.params.coin.difficulty_1_target
@@ -425,40 +270,3 @@ class ChainMethods:
         if active and node.height < self._chain.tip.height:
             answer["nextblockhash"] = self._chain.active[node.height + 1].hash
         return answer
-
-    def _script(self, script: bytes) -> dict[str, Any]:
-        address = address_of_script(script, self._chain.params.coin)
-        return {"hex": script.hex(), "addresses": [address] if address else []}
-
-    def _decode(self, tx: Transaction) -> dict[str, Any]:
-        inputs = []
-        for txin in tx.inputs:
-            if txin.outpoint.is_null:
-                found: dict[str, Any] = {"coinbase": txin.script_sig.hex()}
-            else:
-                found = {
-                    "txid": display(txin.outpoint.txid_le),
-                    "vout": txin.outpoint.index,
-                    "scriptSig": {"hex": txin.script_sig.hex()},
-                }
-            if txin.witness:
-                found["txinwitness"] = [item.hex() for item in txin.witness]
-            inputs.append(found | {"sequence": txin.sequence})
-        return {
-            "txid": tx.txid,
-            "hash": display(tx.wtxid_le),
-            "version": tx.version,
-            "size": len(tx.serialise()),
-            "vsize": tx.vsize,
-            "weight": tx.weight,
-            "locktime": tx.lock_time,
-            "vin": inputs,
-            "vout": [
-                {
-                    "value": self._amount(txout.value),
-                    "n": i,
-                    "scriptPubKey": self._script(txout.script),
-                }
-                for i, txout in enumerate(tx.outputs)
-            ],
-        }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import inspect
+import struct
 from base64 import b64encode
 from collections.abc import Mapping
 from decimal import Decimal
@@ -16,6 +17,7 @@ import zmq
 import zmq.asyncio
 from aiohttp import web
 
+from millpond.chains.bitcoin.errors import InvalidAddressError
 from millpond.chains.devchain.chain import Devchain
 from millpond.chains.devchain.faults import Fault, FaultMode, Faults
 from millpond.chains.devchain.index import Node
@@ -23,6 +25,7 @@ from millpond.chains.devchain.methods import DevRpcError, Method, table
 from millpond.chains.devchain.params import DevParams
 from millpond.chains.devchain.rpc_chain import ChainMethods
 from millpond.chains.devchain.rpc_dev import DevMethods
+from millpond.chains.devchain.rpc_mempool import MempoolMethods
 from millpond.chains.devchain.rpc_wallet import WalletAdmin, WalletMethods
 from millpond.chains.devchain.storage import Storage
 from millpond.chains.devchain.wallets import DevWallet, WalletBook
@@ -73,6 +76,7 @@ class DevchainServer:
         dev = DevMethods(self.chain, self.wallets, self.faults, self._refuse_for)
         self._methods: dict[str, Method] = (
             table(ChainMethods(self.chain), wallet=False)
+            | table(MempoolMethods(self.chain), wallet=False)
             | table(WalletAdmin(self.chain, self.wallets), wallet=False)
             | table(WalletMethods(self.chain), wallet=True)
             | table(dev, wallet=False)
@@ -183,6 +187,12 @@ class DevchainServer:
             )
         except DevRpcError as error:
             return _answer(call.get("id"), None, error)
+        except InvalidAddressError as error:
+            return _answer(call.get("id"), None, DevRpcError(-5, error.message))
+        except (ArithmeticError, LookupError, TypeError, ValueError, struct.error) as error:
+            # Nothing is changed before the parameters were read.
+            wrong = DevRpcError(-1, f"JSON value is not as expected: {error}")
+            return _answer(call.get("id"), None, wrong)
         return _answer(call.get("id"), result, None)
 
     async def _call(self, name: str, params: Any, wallet: str | None) -> Any:

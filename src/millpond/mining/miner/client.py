@@ -206,8 +206,8 @@ class Session:
             self._on_message("the pool asked for a connection elsewhere: not followed")
             return
         new_port = int(port) if str(port).isdecimal() and 0 < int(port) < 65536 else here.port
-        wait_s = float(wait) if isinstance(wait, int | float) and wait > 0 else 0.0
-        raise Redirected(new_port, min(wait_s, MAX_REDIRECT_WAIT_S))
+        wait_s = min(wait, MAX_REDIRECT_WAIT_S) if isinstance(wait, int | float) else 0.0
+        raise Redirected(new_port, max(wait_s, 0.0))
 
 
 _NOTICES: dict[str, Callable[[Session, list[Any]], Any]] = {

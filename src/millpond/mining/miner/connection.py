@@ -151,7 +151,7 @@ class Connection:
     def _on_line(self, line: bytes) -> None:
         try:
             message = msgspec.json.decode(line)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise PoolProtocolError("the pool sent something that is not JSON") from None
         if not isinstance(message, dict):
             raise PoolProtocolError("the pool sent something that is not Stratum")

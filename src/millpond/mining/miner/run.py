@@ -13,7 +13,7 @@ from millpond.mining.miner.connection import PoolRefusedError, PoolUnreachableEr
 from millpond.mining.miner.protocol import ClientJob, PoolProtocolError
 from millpond.mining.miner.report import Progress, Reporter
 from millpond.mining.miner.scanner import Found, Scanner
-from millpond.mining.miner.settings import Endpoint, MinerRun
+from millpond.mining.miner.settings import Endpoint, InvalidMinerSettingsError, MinerRun
 from millpond.mining.work import native
 
 EXIT_DONE = 0
@@ -43,7 +43,11 @@ async def run_miner(
     Raises:
         InvalidMinerSettingsError: The settings cannot be worked with.
     """
-    settings.validate()
+    try:
+        settings.validate()
+    except InvalidMinerSettingsError:
+        reporter.close()
+        raise
     return await _Run(settings, clock, entropy, stop, reporter).run()
 
 
@@ -70,6 +74,8 @@ class _Run:
         self._clean_before: set[str] | None = None
         self._submissions: set[asyncio.Task[None]] = set()
         self._samples: deque[tuple[int, int]] = deque(maxlen=RATE_SAMPLES)
+        self._started_ns = clock.monotonic_ns()
+        self._difficulty = 0.0
         self._accepted = 0
         self._blocks = 0
         self._rejected: dict[str, int] = {}
@@ -89,7 +95,7 @@ class _Run:
             with contextlib.suppress(asyncio.CancelledError):
                 await reporting
             await asyncio.to_thread(self._scanner.stop)
-            self._reporter.progress(self._progress())
+            self._reporter.progress(self._summary())
             self._reporter.close()
 
     async def _until_stopped(self) -> int:
@@ -154,6 +160,7 @@ class _Run:
                 if task.done():
                     task.result()
         finally:
+            self._difficulty = session.difficulty
             self._session = None
             self._job = None
             self._scanner.set_job(None)
@@ -231,10 +238,20 @@ class _Run:
         self._samples.append((self._clock.monotonic_ns(), self._scanner.hashes))
         (first_ns, first), (last_ns, last) = self._samples[0], self._samples[-1]
         spent_ns = last_ns - first_ns
+        rate = (last - first) * 1e9 / spent_ns if spent_ns else 0.0
+        return self._figures(connected=self._job is not None, hashrate=rate)
+
+    def _summary(self) -> Progress:
+        """The whole run, for the last line."""
+        spent_ns = max(self._clock.monotonic_ns() - self._started_ns, 1)
+        return self._figures(connected=True, hashrate=self._scanner.hashes * 1e9 / spent_ns)
+
+    def _figures(self, *, connected: bool, hashrate: float) -> Progress:
+        session = self._session
         return Progress(
-            connected=self._job is not None,
-            hashrate=(last - first) * 1e9 / spent_ns if spent_ns else 0.0,
-            difficulty=self._session.difficulty if self._session is not None else 0.0,
+            connected=connected,
+            hashrate=hashrate,
+            difficulty=self._difficulty if session is None else session.difficulty,
             accepted=self._accepted,
             rejected=dict(self._rejected),
             blocks=self._blocks,

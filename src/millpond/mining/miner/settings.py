@@ -71,6 +71,7 @@ class MinerRun(msgspec.Struct, frozen=True, kw_only=True):
         try:
             parts = urlsplit(text)
             port = parts.port
+            (parts.hostname or "").encode("idna")
         except ValueError:
             raise InvalidMinerSettingsError(
                 f"{self.url!r} is no address of a pool; write host:port"
