@@ -301,6 +301,7 @@ class SampleReads:
             window_weight=str(1 << 40),
             allocations=[
                 Allocation(
+                    kind="share",
                     account=f"liability:miner/{WALLET}:balance:DEV",
                     wallet=WALLET,
                     weight=str(3 << 38),

@@ -33,7 +33,8 @@ from millpond.chains.bitcoin.message import verify_message
 from millpond.chains.bitcoin.payment import SendVerdict, TxState
 from millpond.chains.bitcoin.rpc import RpcEndpoint
 from millpond.chains.bitcoin.wallet import Wallet
-from millpond.chains.bitcoin.wire import target_of_bits
+from millpond.chains.bitcoin.wire import parse_transaction, target_of_bits
+from millpond.chains.devchain.checks import COMMITMENT_MARK, witness_commitment
 from millpond.ops.system import SystemClock
 from tests.chains.blocks import BlockPlan
 from tests.chains.daemons import LiveDaemon
@@ -319,6 +320,33 @@ async def test_of_two_payments_with_the_same_money_one_happens(daemon, rpc):
     assert (await lonely.look_up(two.txid, inputs=two.inputs)).state is TxState.CONFLICTED
     assert (await lonely.look_up(one.txid, inputs=one.inputs)).state is TxState.CONFIRMED
     await lonely.close()
+
+
+@pytest.mark.parametrize("name", ["devchain", "devchain_scrypt", "litecoind"])
+async def test_a_rival_in_the_chain_is_a_conflict_as_deep_as_the_rival(request, name):
+    daemon = request.getfixturevalue(name)
+    async with daemon.endpoint() as rpc:
+        lonely = Wallet(rpc, daemon.coin, name=f"w{next(_names)}")
+        await lonely.open()
+        daemon.pay(await lonely.new_address(), 10**8)
+        daemon.mine(1)
+        ours = await lonely.prepare({daemon.miner_address: 60_000_000}, fee_rate=1000)
+        rival = await lonely.prepare({daemon.miner_address: 70_000_000}, fee_rate=1000)
+        assert (await lonely.send(ours.raw_hex)).accepted
+        block = await plan(daemon, rpc)
+        block.value -= sum(tx["fee"] for tx in block.template["transactions"])
+        block.template["transactions"] = [{"txid": rival.txid, "data": rival.raw_hex}]
+        wtxid = parse_transaction(bytes.fromhex(rival.raw_hex)).wtxid_le
+        block.commitment = COMMITMENT_MARK + witness_commitment([wtxid])
+        assert (await submit(daemon, rpc, block.build())).accepted
+        for depth in (1, 2):
+            status = await lonely.look_up(ours.txid, inputs=ours.inputs)
+            assert (status.state, status.confirmations) == (TxState.CONFLICTED, -depth)
+            assert status.conflicts == (rival.txid,)
+            assert (await lonely.look_up(rival.txid)).confirmations == depth
+            assert (await lonely.send(ours.raw_hex)).verdict is SendVerdict.REJECTED
+            daemon.mine(1)
+        await lonely.close()
 
 
 async def test_a_payment_is_followed_through_a_reorganisation(daemon, wallet):

@@ -90,6 +90,10 @@ class Litecoind:
             self._process.wait()
             self._process = None
 
+    def leave_initial_sync(self, wallet: str) -> None:
+        """Mine the first block: before it the daemon believes to be far behind."""
+        self.generate(1, self.rpc("getnewaddress", wallet=wallet))
+
     def rpc(self, method: str, *params: object, wallet: str | None = None) -> Any:
         body = json.dumps({"id": 1, "method": method, "params": params}).encode()
         path = f"/wallet/{wallet}" if wallet is not None else "/"

@@ -130,6 +130,15 @@ class StratumMiner:
         self._new_job.clear()
         return await self.job()
 
+    async def block(self) -> None:
+        """Find a block that the pool takes, and wait for work on top of it."""
+        async with asyncio.timeout(120):
+            before = (await self.job()).previous_hash
+            while not await self.share(block=True):
+                before = (await self.job()).previous_hash
+            while (await self.job()).previous_hash == before:
+                await asyncio.sleep(0.02)
+
     async def share(self, *, block: bool = False) -> bool:
         """Find one share (or one block), send it, and return the pool's answer.
 

@@ -308,10 +308,12 @@ class Allocation(Model, frozen=True, kw_only=True):
     """One account's part of a block's reward.
 
     Attributes:
-        weight: Work counted, exact, in units of 2**-32 of difficulty.
-        fraction: That over all work counted.
+        kind: `share`, `fee` or `donation`.
+        weight: What the scheme weighed this line with, exact; fees have lines of their own.
+        fraction: That over the weights of all lines.
     """
 
+    kind: str
     account: str
     wallet: str
     weight: str

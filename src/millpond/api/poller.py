@@ -17,6 +17,7 @@ from millpond.api.hub import SNAPSHOT_TOPIC, WORKER_PREFIX, Hub
 from millpond.api.models import Block, Payout, Pool, Reject, Stats, Worker, iso
 from millpond.api.ports import Reads
 from millpond.clock import Clock
+from millpond.errors import MillpondError
 from millpond.store import Store, Tx
 
 ROWS = 25
@@ -97,11 +98,20 @@ class Poller:
     async def run(self) -> None:
         """Look again and again until cancelled. A failing database is waited out."""
         while True:
+            look = asyncio.ensure_future(self._try())
             try:
-                await self.look()
-            except (SQLAlchemyError, OSError) as error:
-                _log.warning("poll_failed", error=type(error).__name__)
+                await asyncio.shield(look)
+            except asyncio.CancelledError:
+                # A query cut off in the middle would lose its connection.
+                await look
+                raise
             await self._clock.sleep(self._interval_s)
+
+    async def _try(self) -> None:
+        try:
+            await self.look()
+        except (SQLAlchemyError, MillpondError, OSError) as error:
+            _log.warning("poll_failed", error=type(error).__name__)
 
     async def look(self) -> None:
         """Read once and publish what changed."""
@@ -137,8 +147,10 @@ class Poller:
     def _publish(self, old: Snapshot | None, new: Snapshot) -> None:
         if old is None or old.pools != new.pools:
             self._hub.publish("stats", new.stats)
-        _publish_rows(self._hub, "blocks", old.blocks if old else [], new.blocks)
-        _publish_rows(self._hub, "payouts", old.payouts if old else [], new.payouts)
+        if old is not None:
+            # What was there when the process began is no news.
+            _publish_rows(self._hub, "blocks", old.blocks, new.blocks)
+            _publish_rows(self._hub, "payouts", old.payouts, new.payouts)
         known = old.watched if old else {}
         for name, worker in new.watched.items():
             if known.get(name) != worker:

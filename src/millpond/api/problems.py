@@ -91,6 +91,9 @@ def from_exception(error: Exception) -> Problem:
             result.detail = "The request is not what this address takes."
             result.errors = _validation_errors(error.extra)
         return result
+    if isinstance(error, (UnicodeDecodeError, RecursionError)):
+        # Both come from decoding a body; no other code decodes what clients send.
+        return problem(400, "invalid_input", "The body is not JSON in UTF-8, or nested too deep.")
     return problem(500, "internal", _SENTENCES[500])
 
 

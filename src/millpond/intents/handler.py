@@ -84,7 +84,7 @@ class RefusedError(MillpondError):
 
 
 class NotReadyError(UnavailableError):
-    """It cannot be prepared now, through no fault of its own: it waits, tries uncounted."""
+    """It cannot go on now, through no fault of its own: it waits, tries uncounted."""
 
     code = "intent_not_ready"
 
@@ -124,6 +124,7 @@ class Handler(Protocol):
         """Ask the outside world by the stored identity.
 
         Raises:
+            NotReadyError: Nobody is there to ask; asked again, uncounted.
             MillpondError: No answer; tried again with back-off.
         """
 

@@ -141,6 +141,9 @@ class Runner:
             raise
         except FreezeError as error:
             await self._freeze(intent, error.message)
+        except NotReadyError as error:
+            due_ms = self._clock.now_ms() + policy.poll_ms
+            await self._let_go(intent, due_ms, reason=error.message, tries=0)
         except MillpondError as error:
             await self._back_off(intent, error.message)
         except TimeoutError:
@@ -168,10 +171,6 @@ class Runner:
                 prepared = await handler.prepare(intent)
         except RefusedError as error:
             await self._fail(intent, error.message)
-            return None
-        except NotReadyError as error:
-            due_ms = self._clock.now_ms() + handler.policy.poll_ms
-            await self._let_go(intent, due_ms, reason=error.message, tries=0)
             return None
         self._faults.reach("prepared")
         try:

@@ -57,7 +57,7 @@ class _Part:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     process: asyncio.subprocess.Process | None = None
     crashes: int = 0
-    detail: str = ""
+    was_ready: bool = False
     stopping: bool = False
 
 
@@ -200,13 +200,15 @@ class Supervisor:
                     continue
                 if beat.state == "ready":
                     seconds = (self._clock.monotonic_ns() - began) / 1e9
-                    word = "ready again" if part.ready.is_set() else "ready"
+                    word = "ready again" if part.was_ready else "ready"
                     self._say(f"{part.plan.name:<9} {word:<11} {beat.detail}  ({seconds:.1f} s)")
-                    part.detail = beat.detail
-                    up.set()
-                    part.ready.set()
+                    part.was_ready = True
                 elif beat.state == "degraded" and last != beat.state:
                     self._say(f"{part.plan.name:<9} degraded    {beat.detail}")
+                if beat.state in {"ready", "degraded"}:
+                    # One that runs and waits, for a daemon perhaps, is up too.
+                    up.set()
+                    part.ready.set()
                 last = beat.state
         finally:
             transport.close()

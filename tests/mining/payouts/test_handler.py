@@ -10,7 +10,9 @@ import pytest
 from millpond.chains.bitcoin.errors import (
     InvalidAddressError,
     PaymentRefusedError,
+    RpcNotFoundError,
     RpcRejectedError,
+    RpcUnavailableError,
 )
 from millpond.chains.bitcoin.payment import (
     SendOutcome,
@@ -48,7 +50,7 @@ class StubWallet:
         if self.raises is not None:
             raise self.raises
         if self.refuses & outputs.keys():
-            raise RpcRejectedError("Invalid address", rpc_code=-5, method="createrawtransaction")
+            raise RpcNotFoundError("Invalid address", rpc_code=-5, method="createrawtransaction")
         less = 100 if subtract_fee_from is not None else 0
         signed = SignedTransaction(
             raw_hex=f"{len(self.prepared):04x}",
@@ -217,3 +219,33 @@ async def test_a_conflict_is_made_anew_only_when_it_is_as_deep_as_a_settlement(
     wallet.status = None
     await scene.drain()
     assert wallet.sent == ["0001", "0002"]
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        RpcUnavailableError("connection refused"),
+        RpcRejectedError("wallet is locked", rpc_code=-13, method="signrawtransactionwithwallet"),
+    ],
+)
+async def test_a_daemon_that_is_away_or_a_locked_wallet_is_waited_for(
+    scene: PayoutScene, wallet: StubWallet, away: Exception
+):
+    wallet.raises = away
+    await scene.run.run_once()
+    for _ in range(20):
+        await scene.drain(1)
+    assert set((await states(scene)).values()) == {PayoutState.RESERVED}
+    assert [e["type"] for e in await scene.events("alerts")] == ["payout_waiting"]
+    wallet.raises = None
+    await scene.drain(1)
+    assert set((await states(scene)).values()) == {PayoutState.BROADCAST}
+
+
+async def test_a_daemon_that_refuses_every_payee_is_suspected_itself(
+    scene: PayoutScene, wallet: StubWallet
+):
+    wallet.refuses = {ANN, BOB, EVE}
+    await scene.run.run_once()
+    await scene.drain()
+    assert set((await states(scene)).values()) == {PayoutState.FROZEN}

@@ -179,9 +179,24 @@ async def test_a_share_that_meets_the_network_target_is_handed_over_at_once():
         while not pool.blocks:
             miner.send_request("mining.submit", *miner.share(pool.current))
             await miner.call("mining.ping")
-        job, extranonce1, _, verdict, worker, _ = pool.blocks[0]
+        job, extranonce1, _, verdict, worker, _, _ = pool.blocks[0]
         assert (extranonce1.hex(), worker) == (miner.extranonce1, "wallet.rig")
         assert int.from_bytes(verdict.hash_le, "little") <= job.network_target
+
+
+async def test_a_block_is_handed_over_even_while_the_log_takes_no_share():
+    async with Pool() as pool:
+        pool.job(bits="207fffff")
+        miner = await pool.miner()
+        pool.log.available = False
+        while not pool.blocks:
+            share = miner.share(pool.current)
+            miner.send_request("mining.submit", *share)
+            assert (await miner.answer())["error"][0] == 20
+        assert pool.blocks[0][-1] is False
+        pool.log.available = True
+        miner.send_request("mining.submit", *share)
+        assert (await miner.answer())["result"] is True
 
 
 async def test_pipelined_shares_are_all_answered():

@@ -94,7 +94,7 @@ def test_a_miner_that_becomes_slower_or_faster_is_followed():
 
 def test_silence_eases_and_a_flood_hardens():
     assert vardiff.retarget(ONE, 0, 6.0, FLOOR, CEILING) == ONE
-    eased = vardiff.retarget(ONE, 0, 8.0, FLOOR, CEILING)
+    eased = vardiff.retarget(ONE, 0, 9.0, FLOOR, CEILING)
     assert ONE / 32 < eased < ONE / 4
     assert vardiff.retarget(ONE, 3, 0.001, FLOOR, CEILING) == ONE
     assert vardiff.retarget(ONE, 4, 0.01, FLOOR, CEILING) == 300 * ONE

@@ -104,6 +104,7 @@ def allocations(terms: PoolTerms, row: BlockRow, lines: Sequence[BlockLine]) -> 
         )
         made.append(
             Allocation(
+                kind=line.kind,
                 account=account.path,
                 wallet=line.wallet,
                 weight=str(line.weight),

@@ -20,7 +20,7 @@ from millpond.mining.blocks.rounds import add_blocks, current_round
 from millpond.mining.blocks.settings import BlockSettings
 from millpond.mining.difficulty import bits_to_target, target_to_difficulty
 from millpond.mining.folds.tables import fold_checkpoint
-from millpond.mining.sharelog.reader import Candidate
+from millpond.mining.sharelog.reader import Candidate, CandidateHead
 from millpond.mining.sharelog.records import Position
 from millpond.store import Store
 
@@ -33,10 +33,11 @@ class CandidateSource(Protocol):
     async def head(self, pool_id: str) -> Position | None:
         """Position of the newest group."""
 
-    async def block_candidates(
-        self, pool_id: str, *, states: tuple[str, ...] = (), limit: int = 100
-    ) -> list[Candidate]:
-        """Blocks found, newest first."""
+    async def candidate_heads(self, pool_id: str, *, limit: int = 200) -> list[CandidateHead]:
+        """Blocks found, newest first, without the blocks."""
+
+    async def candidate(self, block_hash: str) -> Candidate | None:
+        """One block found, whole."""
 
 
 async def adopt(
@@ -55,8 +56,8 @@ async def adopt(
     Returns:
         Hashes of the blocks taken up.
     """
-    candidates = await log.block_candidates(pool_id)
-    old = [c for c in candidates if c.found_ms < now_ms - settings.adopt_after_s * 1000]
+    heads = await log.candidate_heads(pool_id)
+    old = [c for c in heads if c.found_ms < now_ms - settings.adopt_after_s * 1000]
     if not old:
         return []
     async with store.read() as tx:
@@ -65,15 +66,16 @@ async def adopt(
             fold_checkpoint.c.pool_id == pool_id, fold_checkpoint.c.fold == "rounds"
         )
         position = (await tx.execute(folded)).scalar() or 0
-    missing = [c for c in old if c.block_hash not in known]
-    head = await log.head(pool_id)
-    if not missing or (head.group if head else 0) != position:
+    unknown = [c.block_hash for c in reversed(old) if c.block_hash not in known]
+    head = await log.head(pool_id) if unknown else None
+    if not unknown or (head.group if head else 0) != position:
         return []
+    missing = [c for name in unknown if (c := await log.candidate(name)) is not None]
     place = head or Position(0, -1)
     async with store.begin() as tx:
         now = await current_round(tx, pool_id)
         work = {"round": now.number, "round_shares": now.shares, "effort": now.effort}
-        taken = [_row(c, coin, place, settings) | work for c in reversed(missing)]
+        taken = [_row(c, coin, place, settings) | work for c in missing]
         await add_blocks(tx, taken, now_ms=now_ms)
     for candidate in missing:
         _log.warning("block_adopted", block_hash=candidate.block_hash, height=candidate.height)

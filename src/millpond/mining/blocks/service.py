@@ -14,7 +14,7 @@ from millpond.chains.bitcoin.health import Tip
 from millpond.chains.coins import Coin
 from millpond.clock import Clock
 from millpond.mining.blocks import rows
-from millpond.mining.blocks.adoption import adopt
+from millpond.mining.blocks.adoption import CandidateSource, adopt
 from millpond.mining.blocks.crediting import (
     Split,
     WindowSource,
@@ -28,8 +28,6 @@ from millpond.mining.blocks.rounds import TOPIC, block_event
 from millpond.mining.blocks.rules import ChainView, Decision, Submission, decide
 from millpond.mining.blocks.settings import BlockSettings
 from millpond.mining.rewards import RewardSettings
-from millpond.mining.sharelog.reader import Candidate
-from millpond.mining.sharelog.records import Position
 from millpond.money.ledger import Ledger
 from millpond.store import Store, Tx
 from millpond.store.events import publish
@@ -53,16 +51,8 @@ class Chain(Protocol):
         """Give a block to all daemons."""
 
 
-class Log(WindowSource, Protocol):
+class Log(WindowSource, CandidateSource, Protocol):
     """What is asked of the share log."""
-
-    async def head(self, pool_id: str) -> Position | None:
-        """Position of the newest group."""
-
-    async def block_candidates(
-        self, pool_id: str, *, states: tuple[str, ...] = (), limit: int = 100
-    ) -> list[Candidate]:
-        """Blocks found, newest first."""
 
 
 class Blocks:
@@ -161,11 +151,10 @@ class Blocks:
         return max(int(header["confirmations"]), 0)
 
     async def _submit_again(self, block: Block) -> Submission:
-        candidates = await self._log.block_candidates(block.pool_id)
-        raw = next((c.block for c in candidates if c.block_hash == block.block_hash), None)
-        if raw is None:
+        candidate = await self._log.candidate(block.block_hash)
+        if candidate is None:
             return Submission(None, "the block itself was not kept")
-        results = await self._chain.submit_block(bytes(raw).hex())
+        results = await self._chain.submit_block(bytes(candidate.block).hex())
         _log.info(
             "block_submitted_again",
             block_hash=block.block_hash,

@@ -1,10 +1,10 @@
 """The edge: everything between the daemons' templates and the miners' sockets.
 
 Puts together the Stratum server, the share log's writer, the making of jobs
-and the submission of blocks into one long-running part. Promises: comes up
-and stays up without a daemon or a database (not ready, and saying why), hands
-blocks to every daemon before anything else, and stops without losing a share
-that it has acknowledged.
+and the submission of blocks into one long-running part. Promises: once
+started it stays up without a daemon or a database (not ready, and saying
+why), hands blocks to every daemon before anything else, and stops without
+losing a share that it has acknowledged.
 """
 
 from millpond.mining.edge.address import pool_address

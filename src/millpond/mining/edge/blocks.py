@@ -56,6 +56,7 @@ class BlockSubmitter:
         self._sink = sink
         self._on_settled = on_settled
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._unkept: dict[str, NewCandidate] = {}
         self._unsettled = False
         self.writer: ShareLogWriter | None = None
         self.found = 0
@@ -70,8 +71,9 @@ class BlockSubmitter:
         verdict: Accepted,
         worker: str,
         now_ms: int,
+        logged: bool,  # noqa: FBT001
     ) -> None:
-        """A share met the network target; called right after it was appended."""
+        """A share met the network target; called right after its append, taken or not."""
         writer = self._log()
         name = block_hash(verdict.header)
         coinbase = job.coinbase(extranonce1, submission.extranonce2)
@@ -79,14 +81,18 @@ class BlockSubmitter:
         candidate = NewCandidate(name, job.height, worker, now_ms, block)
         self.found += 1
         self._begin(candidate, new=True)
-        writer.mark_block(
-            name, job.height, job.template.coinbase_value, job.network_difficulty, now_ms
-        )
+        if logged:
+            # Without its share in the log the block is taken up from the candidates later.
+            writer.mark_block(
+                name, job.height, job.template.coinbase_value, job.network_difficulty, now_ms
+            )
         log.info("block_found", block_hash=name, height=job.height, worker=worker)
 
     async def submit_open(self) -> None:
         """Submit again what no daemon has settled, from before a crash or in an outage."""
         self._unsettled = False
+        for candidate in list(self._unkept.values()):
+            await self._keep(candidate)
         for candidate in await self._log().open_candidates():
             if candidate.block_hash not in self._under_way:
                 log.warning("block_again", block_hash=candidate.block_hash)
@@ -145,6 +151,12 @@ class BlockSubmitter:
             await self._log().store_candidate(candidate)
         except MillpondError as error:
             log.error("block_not_kept", code=error.code, reason=error.message)  # noqa: TRY400
+            if len(self._unkept) < _MAX_UNDER_WAY:
+                # Kept when the database answers again, to be credited from there.
+                self._unkept[candidate.block_hash] = candidate
+                self._unsettled = True
+        else:
+            self._unkept.pop(candidate.block_hash, None)
 
     def _log(self) -> ShareLogWriter:
         assert self.writer is not None, "the edge sets the writer before it listens"

@@ -117,6 +117,7 @@ class Edge:
         self._tasks: list[asyncio.Task[None]] = []
         self._collector = EdgeCollector(self)
         self._registry: CollectorRegistry | None = None
+        self._stopped = False
         self._rate_from = (0, 0)
         self._rate = 0.0
 
@@ -172,7 +173,13 @@ class Edge:
         )
 
     async def stop(self) -> None:
-        """Stop accepting, store and answer what waits, hand over blocks, close."""
+        """Stop accepting, store and answer what waits, hand over blocks, close.
+
+        A second call does nothing.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
         self.server.stop_accepting()
         for task in self._tasks:
             task.cancel()

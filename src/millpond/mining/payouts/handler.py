@@ -12,7 +12,11 @@ from millpond.chains.bitcoin.errors import (
     InvalidAddressError,
     PaymentRefusedError,
     RpcInsufficientFundsError,
+    RpcInvalidParameterError,
+    RpcNotFoundError,
     RpcRejectedError,
+    RpcTimeoutError,
+    RpcUnavailableError,
 )
 from millpond.chains.bitcoin.payment import (
     SendOutcome,
@@ -51,6 +55,9 @@ from millpond.store import Tx
 from millpond.store.events import publish
 
 SHORTAGE = "the daemon's wallet has not enough to spend; the batch waits"
+
+_BLAMES_PAYEES = (RpcInvalidParameterError, RpcNotFoundError, InvalidAddressError)
+"""Refusals that are about an output; any other is about the wallet."""
 
 
 class PayingWallet(Protocol):
@@ -135,9 +142,10 @@ class BitcoinPayoutHandler:
             raise NotReadyError(SHORTAGE) from None
         except PaymentRefusedError as error:
             raise FreezeError(f"the daemon's transaction was refused: {error.message}") from None
-        except (RpcRejectedError, InvalidAddressError) as error:
+        except _BLAMES_PAYEES as error:
             unpayable = await self._isolate(outputs, payload.fee_policy, error)
-            if not unpayable:
+            if not unpayable or 1 < len(outputs) == len(unpayable):
+                # Nobody or everybody is to blame: it is not the payees.
                 raise FreezeError(f"the daemon refuses only the whole: {error.message}") from None
             self._unpayable[intent.id] = unpayable
             text = "; ".join(f"{address}: {why}" for address, why in sorted(unpayable.items()))
@@ -249,12 +257,18 @@ class BitcoinPayoutHandler:
         )
 
     async def _sign(self, outputs: dict[str, int], policy: FeePolicy) -> SignedTransaction:
-        return await self._wallet.prepare(
-            outputs,
-            fee_rate=self._settings.fee_rate,
-            subtract_fee_from=range(len(outputs)) if policy is FeePolicy.PAYEE else None,
-            max_fee_sat=self._settings.max_fee,
-        )
+        """Have it signed; a daemon that is away or a wallet that is locked is waited for."""
+        try:
+            return await self._wallet.prepare(
+                outputs,
+                fee_rate=self._settings.fee_rate,
+                subtract_fee_from=range(len(outputs)) if policy is FeePolicy.PAYEE else None,
+                max_fee_sat=self._settings.max_fee,
+            )
+        except (RpcInsufficientFundsError, *_BLAMES_PAYEES):
+            raise
+        except (RpcUnavailableError, RpcTimeoutError, RpcRejectedError) as error:
+            raise NotReadyError(f"the wallet cannot sign now: {error.message}") from None
 
     async def _isolate(
         self, outputs: dict[str, int], policy: FeePolicy, error: MillpondError
@@ -273,13 +287,16 @@ class BitcoinPayoutHandler:
                 await self._sign(dict(half), policy)
             except RpcInsufficientFundsError:
                 raise NotReadyError(SHORTAGE) from None
-            except (RpcRejectedError, InvalidAddressError) as worse:
+            except _BLAMES_PAYEES as worse:
                 unpayable |= await self._isolate(dict(half), policy, worse)
         return unpayable
 
     async def _status(self, intent: Intent) -> TxStatus:
         assert intent.identity is not None, "only what has a name is looked up"
-        return await self._wallet.look_up(intent.identity, inputs=intent.details["inputs"])
+        try:
+            return await self._wallet.look_up(intent.identity, inputs=intent.details["inputs"])
+        except (RpcUnavailableError, RpcTimeoutError) as error:
+            raise NotReadyError(f"the daemon cannot be asked now: {error.message}") from None
 
     async def _changed_in_place(
         self, tx: Tx, before: Intent, after: Intent, payload: BatchPayload
@@ -294,8 +311,9 @@ class BitcoinPayoutHandler:
             confirmations=after.depth,
             reason=after.reason if waits else payouts[0].reason,
         )
-        if waits and after.reason == SHORTAGE:
-            await self._alert(tx, after, "wallet_shortage")
+        if waits:
+            kind = "wallet_shortage" if after.reason == SHORTAGE else "payout_waiting"
+            await self._alert(tx, after, kind)
 
     async def _note_transaction(
         self, tx: Tx, intent: Intent, payload: BatchPayload, payouts: list[Payout]

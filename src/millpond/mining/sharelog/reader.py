@@ -15,6 +15,9 @@ from millpond.store import Store, metadata
 _CHUNK = 256
 """Groups fetched at a time; a group is at most a few hundred kilobytes."""
 
+_MAX_LOOKED_AT = 20_000
+"""Groups that a search for receipts goes through."""
+
 
 class Fault(NamedTuple):
     """A place where the log is not what it was."""
@@ -46,6 +49,13 @@ class Candidate(NamedTuple):
     state: str
     result: str
     updated_ms: int
+
+
+class CandidateHead(NamedTuple):
+    """That a block was found, and when."""
+
+    block_hash: str
+    found_ms: int
 
 
 class ShareLogReader:
@@ -112,13 +122,19 @@ class ShareLogReader:
     async def receipts(
         self, pool_id: str, worker: str, *, limit: int = 100, since_ms: int = 0
     ) -> list[Receipt]:
-        """The newest receipts of a worker, or of all workers of a bare wallet."""
+        """The newest receipts of a worker, or of all workers of a bare wallet.
+
+        Looks through the newest groups only, 20,000 at most.
+        """
         found: list[Receipt] = []
         head = await self.head(pool_id)
         if head is None:
             return found
+        looked_at = 0
         async for group in self.groups_before(pool_id, head):
-            if group.group.last_ms < since_ms or len(found) >= limit:
+            looked_at += 1
+            late = group.group.last_ms < since_ms or looked_at > _MAX_LOOKED_AT
+            if late or len(found) >= limit:
                 break
             found.extend(_receipts_in(group, worker))
         return found[:limit]
@@ -156,6 +172,21 @@ class ShareLogReader:
         async with self._store.read() as tx:
             rows = await tx.execute(query.order_by(candidates.c.found_ms.desc()).limit(limit))
             return [Candidate(*row) for row in rows]
+
+    async def candidate_heads(self, pool_id: str, *, limit: int = 200) -> list[CandidateHead]:
+        """Names and times of the blocks found, newest first, without the blocks."""
+        c = candidates.c
+        query = select(c.block_hash, c.found_ms).where(c.pool_id == pool_id)
+        async with self._store.read() as tx:
+            rows = await tx.execute(query.order_by(c.found_ms.desc()).limit(limit))
+            return [CandidateHead(*row) for row in rows]
+
+    async def candidate(self, block_hash: str) -> Candidate | None:
+        """One block found, with the whole block."""
+        query = select(candidates).where(candidates.c.block_hash == block_hash)
+        async with self._store.read() as tx:
+            row = (await tx.execute(query)).first()
+            return None if row is None else Candidate(*row)
 
     async def count(self, pool_id: str) -> int:
         """Credited shares in the log."""

@@ -64,8 +64,9 @@ class ShareSink(Protocol):
         """Count a refused share."""
 
 
-OnBlock = Callable[[Job, bytes, Submission, Accepted, str, int], None]
-"""(job, extranonce1, submission, verdict, worker, time ms), right after the share's append."""
+OnBlock = Callable[[Job, bytes, Submission, Accepted, str, int, bool], None]
+"""(job, extranonce1, submission, verdict, worker, time ms, whether the log took the share),
+right after the share's append."""
 
 
 class Stats:

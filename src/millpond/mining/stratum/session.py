@@ -22,6 +22,7 @@ from millpond.mining.work.validate import (
     RejectCode,
     Rejected,
     check,
+    forget,
     parse_submission,
 )
 
@@ -225,9 +226,7 @@ class Session(asyncio.Protocol):
             self._invalid += 1
         self._judge()
 
-    def _credit(  # noqa: PLR0911
-        self, request_id: bytes, params: object, now_ms: int
-    ) -> Rejected | None:
+    def _credit(self, request_id: bytes, params: object, now_ms: int) -> Rejected | None:
         """Check a share and put it into the log; says why not."""
         fields = self._fields(params)
         if isinstance(fields, Rejected):
@@ -239,31 +238,35 @@ class Session(asyncio.Protocol):
         if isinstance(submission, Rejected):
             return submission
         server = self._server
-        if not server.log.available:
-            return UNAVAILABLE
         entry, difficulty = found
+        mask = self.version_mask or server.version_mask
         verdict = check(
             entry.job,
             self.extranonce1,
             submission,
             difficulty=difficulty,
-            version_mask=self.version_mask or server.version_mask,
+            version_mask=mask,
             now_s=now_ms // 1000,
             seen=entry.seen,
         )
         if isinstance(verdict, Rejected):
             return verdict
-        if not server.log.append(
+        logged = server.log.append(
             now_ms,
             fields[0],
             entry.logged,
             verdict.difficulty,
             verdict.achieved_bits,
             (self, request_id),
-        ):
-            return UNAVAILABLE
+        )
         if verdict.is_block:
-            server.on_block(entry.job, self.extranonce1, submission, verdict, fields[0], now_ms)
+            # A block goes to the daemons whatever becomes of its share.
+            server.on_block(
+                entry.job, self.extranonce1, submission, verdict, fields[0], now_ms, logged
+            )
+        if not logged:
+            forget(entry.job, self.extranonce1, submission, version_mask=mask, seen=entry.seen)
+            return UNAVAILABLE
         self._after_credit()
         return None
 

@@ -32,6 +32,7 @@ from millpond.mining.work.validate import (
     Submission,
     check,
     duplicate_key,
+    forget,
     parse_submission,
 )
 
@@ -55,6 +56,7 @@ __all__ = [
     "build_job",
     "check",
     "duplicate_key",
+    "forget",
     "native",
     "parse_submission",
     "proof_of_work",

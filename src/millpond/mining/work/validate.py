@@ -145,6 +145,16 @@ def duplicate_key(extranonce1: bytes, submission: Submission, version: int) -> b
     return extranonce1 + submission.extranonce2 + tail.to_bytes(12, "big")
 
 
+def forget(
+    job: Job, extranonce1: bytes, submission: Submission, *, version_mask: int, seen: set[bytes]
+) -> None:
+    """Take back an accepted share that could not be kept: it may come again."""
+    version = job.version
+    if submission.version_bits is not None:
+        version = version & ~version_mask & _UINT32 | submission.version_bits
+    seen.discard(duplicate_key(extranonce1, submission, version))
+
+
 @lru_cache(maxsize=4096)
 def _target_le(difficulty: int, difficulty_1_target: int) -> bytes:
     return difficulty_to_target(difficulty, difficulty_1_target).to_bytes(32, "little")

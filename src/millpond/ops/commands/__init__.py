@@ -9,7 +9,18 @@ from collections.abc import Callable
 
 import typer
 
-from millpond.ops.commands import config, database, doctor, init, mine, notify, parts, payout, up
+from millpond.ops.commands import (
+    audit,
+    config,
+    database,
+    doctor,
+    init,
+    mine,
+    notify,
+    parts,
+    payout,
+    up,
+)
 
 REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     up.register,
@@ -18,6 +29,7 @@ REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     doctor.register,
     database.register,
     payout.register,
+    audit.register,
     config.register,
     mine.register,
     notify.register,

@@ -1,0 +1,55 @@
+"""Numbers as people read them."""
+
+import pytest
+
+from millpond.web import formatting as f
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0 H/s"),
+        (0.4, "0.40 H/s"),
+        (999.4, "999 H/s"),
+        (999.6, "1.00 kH/s"),
+        (3_418_220_114, "3.42 GH/s"),
+        (99_950_000, "100.0 MH/s"),
+        (6.2e20, "620 EH/s"),
+        (1e30, "1000000000 ZH/s"),
+    ],
+)
+def test_hashrates(value, text):
+    assert f.hashrate(value) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "trimmed", "short"),
+    [
+        ("12.50000000", "12.5", "12.5"),
+        ("1234567.00000000", "1\u202f234\u202f567", "1\u202f234\u202f567"),
+        ("0.00000001", "0.00000001", "0.00000001"),
+        ("-3.10000000", "-3.1", "-3.1"),
+        ("19.99999999", "19.99999999", "19.99"),
+    ],
+)
+def test_amounts_are_shortened_never_rounded_up(amount, trimmed, short):
+    assert f.trim_zeros(amount) == trimmed
+    assert f.short_amount(amount) == short
+
+
+def test_parts_and_times():
+    assert [f.percent(x) for x in (0, 0.0004, 0.049, 0.43, 2.5)] == [
+        "0 %",
+        "< 0.1 %",
+        "4.9 %",
+        "43 %",
+        "250 %",
+    ]
+    assert f.share_of((0, 0)) == "\u2013"
+    assert f.share_of((1, 4)) == "25 %"
+    assert f.exact("2026-11-21T01:02:03.456Z") == "2026-11-21 01:02:03 UTC"
+    assert f.middle("0123456789abcdef0123") == "01234567…ef0123"
+    assert f.middle("short") == "short"
+    assert f.difficulty(0.0625) == "0.0625"
+    assert f.difficulty(95_300_000_000_000) == "95.3 T"
+    assert f.basis_points(150) == "1.5 %"
