@@ -149,6 +149,7 @@ class Wallet:
             InvalidAddressError: An address is not one of this coin.
             RpcInsufficientFundsError: The wallet has not enough.
             PaymentRefusedError: The daemon made something else than was asked.
+            RpcVerifyRejectedError: The mempool would not take the payment.
             RpcError: The daemon does not answer; nothing was sent.
         """
         assert 0 < len(outputs) <= MAX_OUTPUTS, "a payment has 1 to 2,000 payees"
@@ -184,6 +185,7 @@ class Wallet:
             fee,
             max_fee=self._fee_cap(transaction, max_fee_sat),
         )
+        await self._check_taken(signed["hex"])
         return self._signed(signed["hex"], transaction, fee, deducted, len(asked))
 
     async def send(self, raw_hex: str) -> SendOutcome:
@@ -297,6 +299,20 @@ class Wallet:
             info = await self._call("getaddressinfo", address) if address else {}
             if info.get("ismine") is not True:
                 raise PaymentRefusedError("the change does not go back to the wallet")
+
+    async def _check_taken(self, raw_hex: str) -> None:
+        """Ask whether the mempool would take it: what is refused is better never signed.
+
+        Raises:
+            RpcVerifyRejectedError: It would not.
+        """
+        (answer,) = await self._call("testmempoolaccept", [raw_hex])
+        if answer["allowed"] is not True:
+            raise RpcVerifyRejectedError(
+                str(answer.get("reject-reason", "refused")),
+                rpc_code=-26,
+                method="testmempoolaccept",
+            )
 
     def _fee_cap(self, transaction: Transaction, max_fee_sat: int | None) -> int:
         cap = self.max_fee_rate * transaction.vsize // 1000

@@ -17,6 +17,7 @@ from millpond.chains.bitcoin.errors import (
     RpcRejectedError,
     RpcTimeoutError,
     RpcUnavailableError,
+    RpcVerifyRejectedError,
 )
 from millpond.chains.bitcoin.payment import (
     SendOutcome,
@@ -56,7 +57,12 @@ from millpond.store.events import publish
 
 SHORTAGE = "the daemon's wallet has not enough to spend; the batch waits"
 
-_BLAMES_PAYEES = (RpcInvalidParameterError, RpcNotFoundError, InvalidAddressError)
+_BLAMES_PAYEES = (
+    RpcInvalidParameterError,
+    RpcNotFoundError,
+    RpcVerifyRejectedError,
+    InvalidAddressError,
+)
 """Refusals that are about an output; any other is about the wallet."""
 
 
@@ -146,6 +152,8 @@ class BitcoinPayoutHandler:
             unpayable = await self._isolate(outputs, payload.fee_policy, error)
             if not unpayable or 1 < len(outputs) == len(unpayable):
                 # Nobody or everybody is to blame: it is not the payees.
+                if isinstance(error, RpcVerifyRejectedError):
+                    raise NotReadyError(f"not taken by the mempool: {error.message}") from None
                 raise FreezeError(f"the daemon refuses only the whole: {error.message}") from None
             self._unpayable[intent.id] = unpayable
             text = "; ".join(f"{address}: {why}" for address, why in sorted(unpayable.items()))
