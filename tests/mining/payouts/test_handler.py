@@ -24,6 +24,7 @@ from millpond.chains.bitcoin.payment import (
 )
 from millpond.chains.coins import coin_named
 from millpond.intents import IntentState
+from millpond.mining.accounts import network_fees, pool_wallet
 from millpond.mining.payouts import PayoutState
 from millpond.store import Store
 from tests.mining.payouts.scene import LTC, PayoutScene, address
@@ -232,6 +233,51 @@ async def test_a_refused_broadcast_returns_nothing_before_a_person_has_decided(
     assert wallet.sent == ["0001"]
     assert await scene.owed(ANN) == 0
     assert await scene.held() == 97 * LTC
+    await scene.assert_books_hold()
+
+
+async def test_a_fee_of_the_pool_never_comes_out_of_what_is_reserved_for_miners(store: Store):
+    """All that the wallet holds is owed; the pool's part of the fee needs money of its own."""
+    wallet = StubWallet()
+    wallet.bend = lambda signed: msgspec.structs.replace(signed, fee_sat=signed.fee_sat + 7)
+    scene = PayoutScene(store, COIN, wallet)
+    await scene.top_up(2 * LTC)
+    for miner in (ANN, BOB):
+        await scene.credit(miner, LTC)
+    await scene.run.run_once()
+    await scene.drain()
+    assert set((await states(scene)).values()) == {PayoutState.RESERVED}
+    assert wallet.sent == []
+    await scene.top_up(7)
+    await scene.drain(1)
+    assert len(wallet.sent) == 1
+    assert (await scene.balance(pool_wallet(COIN))).available.units == 0
+    wallet.status = TxStatus("", TxState.CONFIRMED, 2, "hash")
+    await scene.drain(1)
+    assert set((await states(scene)).values()) == {PayoutState.SETTLED}
+    assert await scene.held() == 0
+    assert (await scene.balance(network_fees(COIN))).posted.units == 7
+    await scene.assert_books_hold()
+
+
+async def test_a_fee_that_was_set_aside_returns_when_its_transaction_is_dead(
+    scene: PayoutScene, wallet: StubWallet
+):
+    wallet.bend = lambda signed: msgspec.structs.replace(signed, fee_sat=signed.fee_sat + 7)
+    await scene.run.run_once()
+    await scene.drain()
+    assert (await scene.balance(pool_wallet(COIN))).outgoing.units == 3 * LTC + 7
+    wallet.status = TxStatus("", TxState.CONFLICTED, -2, conflicts=("bb",))
+    await scene.drain(1)
+    (intent,) = await scene.intents_listed()
+    await scene.operator.retry(intent.id, actor="anna", reason="dead")
+    assert (await scene.balance(pool_wallet(COIN))).outgoing.units == 3 * LTC
+    wallet.status = None
+    await scene.drain()
+    assert (await scene.balance(pool_wallet(COIN))).outgoing.units == 3 * LTC + 7
+    await scene.operator.freeze(intent.id, actor="anna", reason="stop")
+    await scene.operator.abandon(intent.id, actor="anna", reason="given up", confirm=f"{2:064x}")
+    assert (await scene.balance(pool_wallet(COIN))).outgoing.units == 0
     await scene.assert_books_hold()
 
 
