@@ -236,7 +236,7 @@ async def test_a_block_that_lost_its_row_is_found(audited: Audited):
 async def test_an_allocation_that_was_changed_is_found(audited: Audited):
     of_ann = (block_line.c.block_hash == hash_of(1)) & (block_line.c.wallet == "ann")
     await audited.execute(update(block_line).where(of_ann).values(amount=1))
-    assert drifts(await audited.audit()) == {"rewards", "reward_transfers"}
+    assert drifts(await audited.audit()) == {"rewards", "reward_transfers", "miners"}
 
 
 @on_sqlite
@@ -252,7 +252,7 @@ async def test_a_reward_that_the_ledger_holds_twice_is_found(audited: Audited):
             reference=f"block:{hash_of(1)}",
         )
         await ledger.reserve(tx, [again])
-    assert drifts(await audited.audit()) == {"reward_transfers", "wallet"}
+    assert drifts(await audited.audit()) == {"reward_transfers", "miners", "wallet"}
 
 
 @on_sqlite
@@ -261,6 +261,31 @@ async def test_a_state_that_does_not_fit_the_ledger_is_found(audited: Audited):
         update(block).where(block.c.block_hash == hash_of(3)).values(state="mature")
     )
     assert drifts(await audited.audit()) == {"block_credit", "block_on_chain"}
+
+
+@pytest.mark.parametrize("credit", ["pending", "posted", "none"])
+@on_sqlite
+async def test_an_orphan_that_is_still_credited_is_found(audited: Audited, credit: str):
+    of_orphan = block.c.block_hash == hash_of(2)
+    await audited.execute(update(block).where(of_orphan).values(credit=credit))
+    assert "block_credit" in drifts(await audited.audit())
+
+
+@on_sqlite
+async def test_a_balance_that_no_share_earned_is_found(audited: Audited):
+    """Balanced, referenced, and nobody's work: the operator's capital goes to a friend."""
+    forged = Transfer(
+        id="forged",
+        debit=capital(COIN),
+        credit=miner_balance(COIN, "eve"),
+        amount=COIN.asset.amount(5),
+        code="reward",
+        reference="",
+    )
+    async with audited.pool.store.begin() as tx:
+        await audited.pool.ledger.post(tx, [forged])
+    (row,) = (await audited.audit()).drifts
+    assert (row.check, "eve" in row.subject) == ("miners", True)
 
 
 @on_sqlite
@@ -299,4 +324,4 @@ async def test_pps_is_recounted_and_a_payment_too_much_is_found(
     await audited.execute(
         update(pps_account).where(pps_account.c.wallet == "ann").values(paid=10_000)
     )
-    assert drifts(await audited.audit()) == {"pps_worth", "pps_booked"}
+    assert drifts(await audited.audit()) == {"pps_worth", "pps_booked", "miners"}

@@ -163,6 +163,24 @@ async def test_an_orphan_that_comes_back_is_credited_anew(pool: Pool):
     }
 
 
+async def test_a_block_that_comes_back_is_credited_by_the_terms_that_miners_were_told(
+    store: Store, hand_log: HandLog, clock: ManualClock
+):
+    pool = Pool(store, hand_log, clock)
+    await pool.shares("ann")
+    await pool.found(1, "ann")
+    await pool.step()
+    pool.chain.side, pool.chain.best = pool.chain.best, {}
+    pool.chain.height += 6
+    await pool.step()
+    # Meanwhile the operator changes to PPS: new blocks would be the pool's own.
+    later = Pool(store, hand_log, clock, RewardSettings(scheme="pps", block_reward=1))
+    later.chain.best = pool.chain.side
+    later.chain.height = pool.chain.height - 3
+    await later.step()
+    assert await later.books("ann") == {"wallet": (0, REWARD), "fees": (0, FEE), "ann": (0, MINERS)}
+
+
 async def test_a_block_that_no_daemon_knows_is_submitted_again(pool: Pool):
     await pool.found(1, "ann", on_chain=False)
     await pool.candidate(1, "ann", b"the block")

@@ -8,7 +8,7 @@ they act first and tell the name afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from millpond.chains.bitcoin.address import address_of_script, parse_address
@@ -208,7 +208,7 @@ class Wallet:
             return SendOutcome(SendVerdict.UNKNOWN, "the daemon answered with another id")
         return SendOutcome(SendVerdict.ACCEPTED, "")
 
-    async def look_up(self, txid: str, *, inputs: Iterable[str] = ()) -> TxStatus:
+    async def look_up(self, txid: str, *, inputs: Collection[str] = ()) -> TxStatus:
         """Where a transaction is.
 
         Args:
@@ -219,6 +219,13 @@ class Wallet:
         Raises:
             RpcError: The daemon does not answer.
         """
+        status = await self._look_once(txid, inputs)
+        if status.state is TxState.CONFLICTED and not status.confirmations:
+            # A block that came between two questions also makes inputs disappear.
+            status = await self._look_once(txid, inputs)
+        return status
+
+    async def _look_once(self, txid: str, inputs: Iterable[str]) -> TxStatus:
         try:
             known = await self._call("gettransaction", txid)
         except RpcNotFoundError:
