@@ -34,6 +34,8 @@ class ToldWallet:
     payments: list[Receipt] = field(default_factory=list)
     extra: int = 0
     reward: int = REWARD
+    last_block: str = ""
+    asked: list[str | None] = field(default_factory=list)
 
     def _coinbases(self) -> list[Receipt]:
         chain = self.pool.chain
@@ -45,7 +47,8 @@ class ToldWallet:
         return found
 
     async def received_since(self, block_hash: str | None = None) -> Receipts:
-        return Receipts((*self._coinbases(), *self.payments), (), "")
+        self.asked.append(block_hash)
+        return Receipts((*self._coinbases(), *self.payments), (), self.last_block)
 
     async def balance(self) -> Balance:
         if self.pool.chain.down:
@@ -185,6 +188,22 @@ async def test_a_coinbase_of_somebody_else_becomes_capital_at_its_maturity(audit
         account = capital(COIN)
         held = (await audited.pool.ledger.balances(tx, [account]))[account]
     assert held.posted.units == REWARD + 12_345
+
+
+@on_sqlite
+async def test_a_wallet_that_is_behind_the_chain_is_asked_again_from_before(audited: Audited):
+    """Its daemon catches up while another one tells the tip."""
+    wallet, chain = audited.wallet, audited.pool.chain
+    chain.height += 1000
+    wallet.last_block = "far behind"
+    wallet.asked.clear()
+    await audited.watch.run_once()
+    await audited.watch.run_once()
+    wallet.last_block = ""
+    await audited.watch.run_once()
+    await audited.watch.run_once()
+    assert wallet.asked[:3] == [wallet.asked[0]] * 3
+    assert wallet.asked[3] == f"anchor-{chain.height - 26}"
 
 
 @on_sqlite

@@ -106,7 +106,9 @@ class WalletWatch:
         if foreign:
             async with self._store.begin() as tx:
                 booked = await self._book(tx, foreign)
-        await self._move_anchor(tip)
+        if receipts.last_block == tip.block_hash:
+            # A wallet whose daemon is behind has yet to see what lies below the anchor.
+            await self._move_anchor(tip)
         return booked
 
     async def _since(self, anchor: str | None) -> Receipts:
