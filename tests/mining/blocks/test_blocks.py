@@ -376,6 +376,18 @@ async def test_a_block_whose_share_never_reached_the_log_is_adopted(pool: Pool):
     assert (await pool.books())["wallet"] == (0, REWARD)
 
 
+async def test_a_block_is_adopted_however_many_were_found_since(pool: Pool):
+    await pool.shares("ann")
+    await pool.candidate(9, "bob", raw_block(REWARD, 0x1D00FFFF))
+    pool.clock.advance(121)
+    for number in range(100, 310):
+        await pool.candidate(number, "ann", b"young %d" % number)
+    pool.chain.best[hash_of(9)] = 101
+    pool.chain.height = 101
+    await pool.step()
+    assert (await pool.block(9)).adopted
+
+
 async def test_nothing_is_adopted_while_the_fold_is_behind(pool: Pool):
     await pool.candidate(9, "bob", raw_block(REWARD, 0x1D00FFFF))
     pool.clock.advance(121)
