@@ -10,6 +10,7 @@ from millpond.chains.bitcoin.daemons import DaemonSet
 from millpond.chains.bitcoin.wallet import Wallet
 from millpond.clock import Ids, ManualClock, SeededEntropy
 from millpond.intents import Intents, Runner
+from millpond.mining.accounts import capital
 from millpond.mining.audit import AuditedCoin, AuditedPool, Report, audit
 from millpond.mining.blocks.model import BlockState
 from millpond.mining.blocks.queries import find_block
@@ -151,6 +152,41 @@ async def test_from_a_share_to_a_payment_the_audit_agrees(site: Site):
     received = sum(int(row["amount"] * 10**8) for row in unspent if row["address"] == miner)
     assert 0 < balance - received < 100_000
     await plant_a_payment_that_nobody_booked(site, elsewhere)
+
+
+@on_both
+async def test_a_payment_to_the_pools_own_wallet_becomes_capital_and_the_audit_agrees(site: Site):
+    """The operator mines too, to an address of the very wallet that pays."""
+    daemon, maturity = site.daemon, site.daemon.coin.maturity
+    daemon.rpc("createwallet", "elsewhere")
+    elsewhere = daemon.rpc("getnewaddress", wallet="elsewhere")
+    await site.pool.shares(f"{site.address}.rig", f"{elsewhere}.rig")
+    await site.find(f"{site.address}.rig")
+    await site.step()
+    daemon.mine(maturity, elsewhere)
+    await site.step()
+    before = await site.pool.books(site.address)
+    owed = before[site.address][0]
+    assert owed > 0
+    await site.payout_run.run_once()
+    while await site.runner.run_once():
+        pass
+    await site.agrees()
+    for confirmations in (1, 2, 7):
+        daemon.mine(confirmations, elsewhere)
+        site.clock.advance(10)
+        while await site.runner.run_once():
+            pass
+        await site.agrees()
+        await site.step()
+        await site.agrees()
+    after = await site.pool.books(site.address, elsewhere)
+    assert site.address not in after
+    assert elsewhere not in after
+    async with site.pool.store.read() as tx:
+        lines = await site.pool.ledger.statement(tx, capital(daemon.coin), limit=1000)
+    # What the operator was owed came back as capital, less the fee of an output.
+    assert 0 < owed - lines[-1].change.units < 100_000
 
 
 async def plant_a_payment_that_nobody_booked(site: Site, elsewhere: str) -> None:
