@@ -19,7 +19,7 @@ from millpond.mining.rewards import RewardSettings
 from millpond.mining.sharelog.tables import groups
 from millpond.money.model import Transfer
 from millpond.store import Store
-from tests.mining.blocks.pool import COIN, REWARD, Pool, hash_of
+from tests.mining.blocks.pool import COIN, ONE, REWARD, Pool, hash_of
 from tests.mining.share_log import POOL, HandLog
 
 on_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
@@ -204,6 +204,22 @@ async def test_a_wallet_that_is_behind_the_chain_is_asked_again_from_before(audi
     await audited.watch.run_once()
     assert wallet.asked[:3] == [wallet.asked[0]] * 3
     assert wallet.asked[3] == f"anchor-{chain.height - 26}"
+
+
+@on_sqlite
+async def test_a_block_of_very_many_miners_is_audited_whole(
+    store: Store, hand_log: HandLog, clock: ManualClock
+):
+    audited = Audited(Pool(store, hand_log, clock))
+    await audited.pool.shares(
+        *(f"miner-{number}" for number in range(5_100)), difficulty=ONE // 100
+    )
+    await audited.pool.found(1, "ann")
+    await audited.pool.step()
+    audited.pool.chain.height += 8
+    await audited.pool.step()
+    report = await audited.audit()
+    assert report.clean, report.table()
 
 
 @on_sqlite

@@ -376,6 +376,20 @@ async def test_a_block_whose_share_never_reached_the_log_is_adopted(pool: Pool):
     assert (await pool.books())["wallet"] == (0, REWARD)
 
 
+async def test_a_block_before_any_share_is_the_finders_and_not_the_pools(pool: Pool):
+    """The very first share was a block, and the process died before it was stored."""
+    await pool.candidate(9, "bob.rig", raw_block(REWARD, 0x1D00FFFF))
+    pool.chain.best[hash_of(9)] = 101
+    pool.chain.height = 101
+    pool.clock.advance(121)
+    await pool.step()
+    assert await pool.books("bob") == {
+        "wallet": (0, REWARD),
+        "fees": (0, FEE),
+        "bob": (0, MINERS),
+    }
+
+
 async def test_a_block_is_adopted_however_many_were_found_since(pool: Pool):
     await pool.shares("ann")
     await pool.candidate(9, "bob", raw_block(REWARD, 0x1D00FFFF))

@@ -21,7 +21,7 @@ from millpond.mining.rewards import RewardSettings
 from millpond.mining.sharelog.records import Position
 from millpond.money.accounts import Account, AccountType
 from millpond.money.ledger import Ledger
-from millpond.money.model import Kind
+from millpond.money.model import Kind, Posted
 from millpond.store import Tx
 
 _CREDIT_OF = {
@@ -102,11 +102,20 @@ async def _stored(tx: Tx, of: Block) -> list[tuple[str, str, int, int]]:
     return sorted((line.kind, line.wallet, line.weight, line.amount) for line in lines)
 
 
+async def _booked(tx: Tx, ledger: Ledger, reference: str) -> list[Posted]:
+    found: list[Posted] = []
+    after: int | None = None
+    while page := await ledger.transfers_by_reference(tx, reference, after=after):
+        found += page
+        after = page[-1].seq
+    return found
+
+
 async def _check_transfers(
     tx: Tx, ledger: Ledger, of: Block, coin: Coin, subject: str
 ) -> list[Row]:
     """The ledger holds exactly the lines, ended as the block's credit says."""
-    booked = await ledger.transfers_by_reference(tx, of.reference)
+    booked = await _booked(tx, ledger, of.reference)
     pendings = {posted.id: posted for posted in booked if posted.kind is Kind.PENDING}
     ends = {posted.pending_id: posted.kind for posted in booked if posted.pending_id}
     rows, now = [], set()
