@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from sqlalchemy import select, update
 
-from millpond.chains.bitcoin.address import script_pubkey
+from millpond.chains.bitcoin.address import encode_segwit, script_pubkey
 from millpond.chains.bitcoin.daemons import DaemonSet
+from millpond.chains.bitcoin.payment import TxState, TxStatus
 from millpond.chains.bitcoin.wallet import Wallet
 from millpond.clock import Ids, ManualClock, SeededEntropy
 from millpond.intents import Intents, Runner
@@ -17,6 +19,7 @@ from millpond.mining.blocks.queries import find_block
 from millpond.mining.blocks.walletwatch import WalletWatch
 from millpond.mining.payouts import BitcoinPayoutHandler, PayoutRun, Payouts
 from millpond.mining.payouts.settings import PayoutSettings
+from millpond.mining.payouts.tables import payout_table
 from millpond.store import Store
 from tests.chains.blocks import BlockPlan
 from tests.chains.daemons import DevchainDaemon, LitecoinDaemon, LiveDaemon
@@ -151,7 +154,38 @@ async def test_from_a_share_to_a_payment_the_audit_agrees(site: Site):
     unspent = daemon.rpc("listunspent", wallet="elsewhere")
     received = sum(int(row["amount"] * 10**8) for row in unspent if row["address"] == miner)
     assert 0 < balance - received < 100_000
+    await plant_wrong_payouts(site)
     await plant_a_payment_that_nobody_booked(site, elsewhere)
+
+
+async def plant_wrong_payouts(site: Site) -> None:
+    """Each lie about the one settled payout is found by the check that is there for it."""
+    column = payout_table.c
+    async with site.pool.store.read() as tx:
+        row = (await tx.execute(select(payout_table))).mappings().one()
+    stranger = encode_segwit(0, bytes(20), site.daemon.coin)
+    for lie, checks in (
+        ({"amount": row["amount"] + 1}, {"payout_booked", "payout_paid", "miners"}),
+        ({"fee": row["fee"] + 1}, {"payout_paid"}),
+        ({"address": stranger}, {"payout_paid"}),
+        # The money is in the chain and the books say that it came back.
+        ({"state": "failed"}, {"payout_booked", "miners"}),
+    ):
+        async with site.pool.store.begin() as tx:
+            await tx.execute(update(payout_table).where(column.id == row["id"]).values(**lie))
+        assert {drift.check for drift in (await site.audit()).drifts} == checks, lie
+        truth = {name: row[name] for name in lie}
+        async with site.pool.store.begin() as tx:
+            await tx.execute(update(payout_table).where(column.id == row["id"]).values(**truth))
+    honest = site.wallet.look_up
+
+    async def lost(txid: str, **_: object) -> TxStatus:
+        return TxStatus(txid, TxState.NOT_FOUND)
+
+    site.wallet.look_up = lost  # type: ignore[method-assign]
+    assert {drift.check for drift in (await site.audit()).drifts} == {"payout_on_chain"}
+    site.wallet.look_up = honest  # type: ignore[method-assign]
+    await site.agrees()
 
 
 @on_both
