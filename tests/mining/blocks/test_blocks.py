@@ -309,6 +309,21 @@ async def test_pps_pays_shares_at_once_and_blocks_to_the_risk_account(
     assert (await pool.books())["risk"] == (REWARD - 270, 0)
 
 
+async def test_pps_goes_on_paying_after_an_edge_was_ahead_of_its_time(
+    store: Store, hand_log: HandLog, clock: ManualClock
+):
+    terms = RewardSettings(scheme="pps", block_reward=1000, fee_bp=0, credit_interval_s=60)
+    pool = Pool(store, hand_log, clock, terms)
+    in_ten_years = clock.now_ms() + 10 * 365 * 86_400_000
+    await hand_log.group([(in_ten_years, "ann", 100, NETWORK, 10 * ONE, 0x1B00FFFF)])
+    await pool.step()
+    for paid in (100, 200):
+        clock.advance(60)
+        await pool.shares("ann")
+        await pool.step()
+        assert (await pool.books("ann"))["ann"] == (paid, 0)
+
+
 async def test_pps_pays_the_same_whatever_the_batches_are(
     store: Store, hand_log: HandLog, clock: ManualClock
 ):
