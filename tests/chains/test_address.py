@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millpond.chains.bitcoin import base58
 from millpond.chains.bitcoin.address import (
     AddressKind,
     address_of_script,
+    canonical_address,
+    encode_p2sh,
     encode_segwit,
     is_address,
     mweb_prefix,
@@ -110,6 +113,25 @@ def test_litecoins_old_and_new_script_hash_forms_pay_the_same_script():
     assert new is not None
     assert new.startswith("M")
     assert script_pubkey(new, LTC) == old.script_pubkey
+    assert canonical_address(old.text, LTC) == new
+
+
+@given(st.sampled_from(sorted(COINS)), st.binary(min_size=20, max_size=20))
+def test_every_writing_of_an_address_has_one_canonical_form(name, program):
+    coin = COINS[name]
+    segwit = encode_segwit(0, program, coin)
+    assert canonical_address(segwit.upper(), coin) == segwit
+    for version in coin.addresses.p2sh:
+        address = base58.encode_check(bytes((version,)) + program)
+        assert canonical_address(address, coin) == encode_p2sh(program, coin)
+
+
+@pytest.mark.parametrize("version", [8, 9])
+def test_outputs_that_only_mweb_makes_are_no_addresses(version):
+    program = bytes(range(32))
+    with pytest.raises(InvalidAddressError, match="MWEB"):
+        parse_address(encode_segwit(version, program, LTC), LTC)
+    assert parse_address(encode_segwit(version, program, BTC), BTC).program == program
 
 
 @pytest.mark.parametrize("coin", ["litecoin", "litecoin-testnet", "litecoin-regtest"])

@@ -18,6 +18,10 @@ from millpond.chains.coins import Coin
 
 _MAX_LENGTH = 160
 
+_MWEB_VERSIONS = frozenset({8, 9})
+"""Witness versions of the HogEx's output and of peg-ins. A transaction that pays to the
+latter without an extension block is refused as a whole (`pegin-count-mismatch`)."""
+
 
 class AddressKind(StrEnum):
     """What an address pays to."""
@@ -34,7 +38,8 @@ class Address(msgspec.Struct, frozen=True):
     """An address of one network.
 
     Attributes:
-        text: Canonical writing: bech32 in lower case.
+        text: Canonical writing, one for each script: bech32 in lower case,
+            P2SH in the network's usual form.
         kind: What it pays to.
         program: Hash or witness program.
         witness_version: For witness kinds, else None.
@@ -76,6 +81,15 @@ def parse_address(text: str, coin: Coin) -> Address:
 def mweb_prefix(coin: Coin) -> str:
     """Human-readable part of the network's extension-block (MWEB) addresses."""
     return {"ltc": "ltcmweb", "tltc": "tmweb"}.get(coin.addresses.bech32, "tmweb")
+
+
+def canonical_address(text: str, coin: Coin) -> str:
+    """The one writing by which an address is kept: two writings are one payee.
+
+    Raises:
+        InvalidAddressError: As `parse_address`.
+    """
+    return parse_address(text, coin).text
 
 
 def is_address(text: str, coin: Coin) -> bool:
@@ -144,6 +158,8 @@ def _parse_segwit(text: str, coin: Coin) -> Address:
         raise InvalidAddressError(f"{text!r} has the other version's checksum (BIP 350)")
     if not 2 <= len(program) <= 40 or (version == 0 and len(program) not in {20, 32}):
         raise InvalidAddressError(f"{text!r} has a witness program of a wrong length")
+    if coin.extension_block and version in _MWEB_VERSIONS and len(program) == 32:
+        raise InvalidAddressError(f"{text!r} is an output that only MWEB itself makes (LIP 3)")
     kind = AddressKind.WITNESS_FUTURE
     if version == 0:
         kind = AddressKind.P2WPKH if len(program) == 20 else AddressKind.P2WSH
@@ -163,5 +179,5 @@ def _parse_base58(text: str, coin: Coin) -> Address:
     if version == coin.addresses.p2pkh:
         return Address(text, AddressKind.P2PKH, program)
     if version in coin.addresses.p2sh:
-        return Address(text, AddressKind.P2SH, program)
+        return Address(encode_p2sh(program, coin), AddressKind.P2SH, program)
     raise InvalidAddressError(f"{text[:64]!r} is an address of another network than {coin.name}")

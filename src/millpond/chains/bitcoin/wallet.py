@@ -9,7 +9,7 @@ they act first and tell the name afterwards.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from millpond.chains.bitcoin.address import address_of_script, parse_address
@@ -160,6 +160,7 @@ class Wallet:
             InvalidAddressError: An address is not one of this coin.
             RpcInsufficientFundsError: The wallet has not enough.
             PaymentRefusedError: The daemon made something else than was asked.
+            RpcVerifyRejectedError: The mempool would not take the payment.
             RpcError: The daemon does not answer; nothing was sent.
         """
         assert 0 < len(outputs) <= MAX_OUTPUTS, "a payment has 1 to 2,000 payees"
@@ -195,6 +196,7 @@ class Wallet:
             fee,
             max_fee=self._fee_cap(transaction, max_fee_sat),
         )
+        await self._check_taken(signed["hex"])
         return self._signed(signed["hex"], transaction, fee, deducted, len(asked))
 
     async def send(self, raw_hex: str) -> SendOutcome:
@@ -217,7 +219,7 @@ class Wallet:
             return SendOutcome(SendVerdict.UNKNOWN, "the daemon answered with another id")
         return SendOutcome(SendVerdict.ACCEPTED, "")
 
-    async def look_up(self, txid: str, *, inputs: Iterable[str] = ()) -> TxStatus:
+    async def look_up(self, txid: str, *, inputs: Collection[str] = ()) -> TxStatus:
         """Where a transaction is.
 
         Args:
@@ -228,6 +230,13 @@ class Wallet:
         Raises:
             RpcError: The daemon does not answer.
         """
+        status = await self._look_once(txid, inputs)
+        if status.state is TxState.CONFLICTED and not status.confirmations:
+            # A block that came between two questions also makes inputs disappear.
+            status = await self._look_once(txid, inputs)
+        return status
+
+    async def _look_once(self, txid: str, inputs: Iterable[str]) -> TxStatus:
         try:
             known = await self._call("gettransaction", txid)
         except RpcNotFoundError:
@@ -308,6 +317,20 @@ class Wallet:
             info = await self._call("getaddressinfo", address) if address else {}
             if info.get("ismine") is not True:
                 raise PaymentRefusedError("the change does not go back to the wallet")
+
+    async def _check_taken(self, raw_hex: str) -> None:
+        """Ask whether the mempool would take it: what is refused is better never signed.
+
+        Raises:
+            RpcVerifyRejectedError: It would not.
+        """
+        (answer,) = await self._call("testmempoolaccept", [raw_hex])
+        if answer["allowed"] is not True:
+            raise RpcVerifyRejectedError(
+                str(answer.get("reject-reason", "refused")),
+                rpc_code=-26,
+                method="testmempoolaccept",
+            )
 
     def _fee_cap(self, transaction: Transaction, max_fee_sat: int | None) -> int:
         cap = self.max_fee_rate * transaction.vsize // 1000

@@ -83,8 +83,8 @@ async def window_of(
     log: WindowSource, block: Block, reach: Reach, round_start: Position | None
 ) -> Window:
     """The shares within reach of a block, its own included."""
-    if block.adopted and reach.shares == 1:
-        # The log does not hold the share, but the finder is known all the same.
+    if block.adopted and (reach.shares == 1 or block.position == 0):
+        # The log does not hold the share, or nothing yet, but the finder is known all the same.
         return Window({block.worker: 1}, shares=1)
     taker = WindowTaker(reach)
     if block.position == 0:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from millpond.chains.bitcoin.address import script_pubkey
+from millpond.chains.bitcoin.address import canonical_address, script_pubkey
 from millpond.chains.coins import Coin
 from millpond.clock import Clock, Entropy
 from millpond.errors import MillpondError
@@ -191,9 +191,13 @@ class Edge:
     def _on_commit(self, waiters: list[Any], error: MillpondError | None) -> None:
         self.server.on_commit(waiters, error)
 
-    def _check_worker(self, name: str) -> None:
-        """The part before the first dot is an address of the coin."""
-        script_pubkey(name.partition(".")[0], self.coin)
+    def _check_worker(self, name: str) -> str:
+        """The part before the first dot is an address of the coin; it is kept canonically.
+
+        Two writings of one address would be two balances.
+        """
+        wallet, dot, worker_name = name.partition(".")
+        return canonical_address(wallet, self.coin) + dot + worker_name
 
     async def _watch(self) -> None:
         """Measure the rate, ask for jobs when due, bring unsettled blocks in."""

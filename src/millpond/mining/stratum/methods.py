@@ -77,12 +77,14 @@ def authorize(session: Connection, server: Host, request: bytes, params: list[An
         session.send(wire.error(request, RejectCode.UNAUTHORIZED, "Too many workers"))
         return
     try:
-        server.check_worker(name)
+        logged = server.check_worker(name)
     except MillpondError as error:
         server.stats.refused_logins += 1
         session.send(wire.error(request, RejectCode.UNAUTHORIZED, error.message))
         return
     known.add(name)
+    if logged != name:
+        session.log_names = {**(session.log_names or {}), name: logged}
     session.workers = known
     session.send(wire.result(request, value=True))
     if not session.worker:

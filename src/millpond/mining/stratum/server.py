@@ -49,7 +49,7 @@ class StratumServer:
         coin: Coin,
         log: ShareSink,
         on_block: OnBlock,
-        check_worker: Callable[[str], None],
+        check_worker: Callable[[str], str],
         clock: Clock,
         entropy: Entropy,
         limits: StratumLimits | None = None,

@@ -60,6 +60,7 @@ class Session(asyncio.Protocol):
         extranonce1: Of this connection; empty until it has subscribed.
         worker: The name authorized first; empty until then.
         workers: All names authorized.
+        log_names: Of these, names that are logged in another writing, and how.
         difficulty: Of jobs from serial `since` on, fixed point.
         fixed: The difficulty never changes.
         version_mask: Version bits that were negotiated.
@@ -87,6 +88,7 @@ class Session(asyncio.Protocol):
         "fixed",
         "floor",
         "heard_ns",
+        "log_names",
         "opened_ns",
         "since",
         "start_difficulty",
@@ -107,6 +109,7 @@ class Session(asyncio.Protocol):
         self.extranonce1 = b""
         self.worker = ""
         self.workers: set[str] | None = None
+        self.log_names: dict[str, str] | None = None
         self.version_mask = 0
         self.start_difficulty = start_difficulty
         self.difficulty = start_difficulty
@@ -219,7 +222,8 @@ class Session(asyncio.Protocol):
         self.send(wire.rejected(request_id, verdict))
         server.stats.rejected[verdict.reason] = server.stats.rejected.get(verdict.reason, 0) + 1
         if self.worker:
-            server.log.reject(now_ms, self.worker, _REASONS[verdict.reason], self.difficulty)
+            worker = self._logged(self.worker)
+            server.log.reject(now_ms, worker, _REASONS[verdict.reason], self.difficulty)
         if verdict.reason not in _INNOCENT:
             self._invalid += 1
         self._judge()
@@ -249,9 +253,10 @@ class Session(asyncio.Protocol):
         )
         if isinstance(verdict, Rejected):
             return verdict
+        worker = fields[0] if self.log_names is None else self._logged(fields[0])
         logged = server.log.append(
             now_ms,
-            fields[0],
+            worker,
             entry.logged,
             verdict.difficulty,
             verdict.achieved_bits,
@@ -260,7 +265,7 @@ class Session(asyncio.Protocol):
         if verdict.is_block:
             # A block goes to the daemons whatever becomes of its share.
             server.on_block(
-                entry.job, self.extranonce1, submission, verdict, fields[0], now_ms, logged
+                entry.job, self.extranonce1, submission, verdict, worker, now_ms, logged
             )
         if not logged:
             forget(entry.job, self.extranonce1, submission, version_mask=mask, seen=entry.seen)
@@ -281,6 +286,10 @@ class Session(asyncio.Protocol):
         if (worker != self.worker or not worker) and worker not in (self.workers or ()):
             return UNAUTHORIZED
         return params
+
+    def _logged(self, worker: str) -> str:
+        """The name that the log knows a worker by: its address in the canonical writing."""
+        return (self.log_names or {}).get(worker, worker)
 
     def _job_named(self, name: str) -> tuple[JobEntry, int] | Rejected:
         """The job, and the difficulty that it was sent with."""

@@ -110,7 +110,7 @@ def _pool_loops(rooms: _Rooms, pool: PoolSettings) -> list[Loop]:
         Rounds(coin, clock, required=pool.blocks.required(coin)),
     ]
     if scheme_from(pool.rewards).pays_shares:
-        folders.append(SharePurchases(rooms.ledger, coin, pool.rewards))
+        folders.append(SharePurchases(rooms.ledger, coin, pool.rewards, clock))
     fold = Fold(rooms.store, rooms.log, pool.id, clock, folders=folders)
     blocks = Blocks(
         rooms.store,
