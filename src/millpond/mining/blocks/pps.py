@@ -66,20 +66,24 @@ class SharePurchases:
     name = "pps"
     from_now = True
 
-    def __init__(self, ledger: Ledger, coin: Coin, rewards: RewardSettings) -> None:
+    def __init__(self, ledger: Ledger, coin: Coin, rewards: RewardSettings, clock: Clock) -> None:
         assert scheme_from(rewards).pays_shares, "only for schemes that pay shares"
         self._ledger = ledger
         self._coin = coin
         self._slice_ms = rewards.credit_interval_s * 1000
         self._terms = PpsTerms(block_reward=rewards.block_reward, fees=rewards.fees)
+        self._clock = clock
 
     async def fold(
         self, tx: Tx, pool_id: str, groups: Sequence[DecodedGroup], *, after: int
     ) -> None:
         """Take in groups, oldest first."""
+        now_ms = self._clock.now_ms()
         slices: defaultdict[int, list[DecodedGroup]] = defaultdict(list)
         for group in groups:
-            slices[slice_start(group.group.last_ms, self._slice_ms)].append(group)
+            # An edge whose clock ran ahead must not close the slices up to then.
+            at_ms = min(group.group.last_ms, now_ms)
+            slices[slice_start(at_ms, self._slice_ms)].append(group)
         accounts = await _accounts(tx, pool_id)
         before = {wallet: tuple(entry) for wallet, entry in accounts.items()}
         latest = accounts.pop("", [0, 0])

@@ -14,11 +14,13 @@ from millpond.mining.edge.address import (
     require_ours,
     stored_address,
 )
+from millpond.mining.edge.metrics import EdgeCollector
 from millpond.mining.edge.service import Edge, Snapshot
 from millpond.mining.edge.settings import EdgeSettings
 
 __all__ = [
     "Edge",
+    "EdgeCollector",
     "EdgeSettings",
     "ForeignAddressError",
     "Snapshot",
