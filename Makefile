@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check format bench docs clean lock
+.PHONY: help setup setup-dev run test check format campaign bench docs clean lock
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +31,14 @@ check: setup-dev ## Formatting, lint, types, arrows between the rooms
 format: setup-dev ## Format the sources
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
+campaign: setup-dev ## Two hundred kills over mining, reward and payout (half an hour)
+	@MILLPOND_CAMPAIGN_KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q tests/campaigns
+
 bench: setup-dev ## Measure the hot paths; one JSON line a figure
 	@$(BIN)/python -m bench
+
+docs: setup-dev ## Make the generated pages anew and check links, index and register
+	@$(BIN)/python tools/docs.py --write
 
 lock: ## Resolve the dependencies anew into the hashed lock files
 	@sh tools/lock.sh

@@ -2,7 +2,7 @@
 
 The server is a process of its own on one core, the client on another; the
 share log is an SQLite file with `synchronous = FULL` in a temporary directory
-(`MILLPOND_BENCH_DIR` names another place). Run as `python -m bench.stratum`.
+(`MILLPOND_BENCH_DIR` names another place). Run as `python -m bench stratum`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import sys
 import tempfile
 import time
 from array import array
+from collections.abc import Iterator
 from typing import Any
 
 from bench.stratum_client import Fleet
 from bench.stratum_server import ADDRESS
-
-SECONDS = float(os.environ.get("MILLPOND_BENCH_SECONDS", "5"))
 
 
 class Server:
@@ -56,8 +55,8 @@ class Server:
         self._directory.cleanup()
 
 
-def report(name: str, value: float, unit: str, **more: Any) -> None:
-    print(json.dumps({"bench": name, "value": round(value, 3), "unit": unit, **more}), flush=True)
+def figure(name: str, value: float, unit: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "value": round(value, 3), "unit": unit, **more}
 
 
 def percentile(values: array[float], part: float) -> float:
@@ -65,12 +64,12 @@ def percentile(values: array[float], part: float) -> float:
     return ordered[min(int(len(ordered) * part), len(ordered) - 1)]
 
 
-def shares(connections: int, size: int, name: str) -> None:
+def shares(connections: int, size: int, name: str, seconds_long: float) -> Iterator[dict[str, Any]]:
     server = Server()
     fleet = Fleet(server.port, connections, ADDRESS)
     fleet.load(1.0, size)
     before = server.stats()
-    accepted, refused, seconds, trips = fleet.load(SECONDS, size)
+    accepted, refused, seconds, trips = fleet.load(seconds_long, size)
     after = server.stats()
     more = {
         "connections": connections,
@@ -78,18 +77,18 @@ def shares(connections: int, size: int, name: str) -> None:
         "server_cpu": round((after["cpu_s"] - before["cpu_s"]) / seconds, 2),
         "refused": refused,
     }
-    report(f"stratum_shares_{name}", accepted / seconds, "shares/s", **more)
+    yield figure(f"stratum_shares_{name}", accepted / seconds, "shares/s", **more)
     for part, label in ((0.5, "p50"), (0.99, "p99"), (1.0, "max")):
-        report(f"stratum_submit_{name}_{label}", percentile(trips, part), "ms")
+        yield figure(f"stratum_submit_{name}_{label}", percentile(trips, part), "ms")
     fleet.close()
     server.close()
 
 
-def notify(connections: int) -> None:
+def notify(connections: int) -> Iterator[dict[str, Any]]:
     server = Server()
     idle = server.stats()["rss"]
     fleet = Fleet(server.port, connections, ADDRESS)
-    report(
+    yield figure(
         "stratum_idle_connection",
         (server.stats()["rss"] - idle) / connections,
         "bytes",
@@ -102,7 +101,7 @@ def notify(connections: int) -> None:
         times = fleet.notified()
         last.append((max(times) - started) * 1e3)
     after = server.stats()
-    report(
+    yield figure(
         "stratum_new_block_last_notified",
         percentile(last, 0.5),
         "ms",
@@ -115,15 +114,17 @@ def notify(connections: int) -> None:
     server.close()
 
 
-def main() -> None:
+def run(quick: bool) -> Iterator[dict[str, Any]]:  # noqa: FBT001 - the runner's signature
+    """Every figure; `quick` for short runs."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})
-    shares(1_000, 1, "one_at_a_time")
-    shares(1_000, 50, "pipelined")
-    notify(1_000)
-    notify(10_000)
-
-
-if __name__ == "__main__":
-    main()
+    try:
+        seconds = 2.0 if quick else 10.0
+        yield from shares(1_000, 1, "one_at_a_time", seconds)
+        yield from shares(1_000, 50, "pipelined", seconds)
+        yield from notify(1_000)
+        yield from notify(10_000)
+    finally:
+        os.sched_setaffinity(0, before)

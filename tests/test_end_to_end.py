@@ -41,8 +41,12 @@ def pool_for(daemon: Litecoind, data: Path) -> Pool:
     )
 
 
-async def find_blocks(pool: Pool, wallet: str, blocks: int) -> None:
+async def find_blocks(pool: Pool, daemon: Litecoind, wallet: str, blocks: int) -> None:
+    pool.wait_for_line("edge      ready")
     async with StratumMiner("127.0.0.1", pool.stratum_port, f"{wallet}.rig", "scrypt") as miner:
+        tip = bytes.fromhex(daemon.rpc("getbestblockhash"))[::-1]
+        while (await miner.job()).previous_hash != tip:
+            await miner.next_job()
         for _ in range(blocks):
             await miner.block()
 
@@ -50,7 +54,8 @@ async def find_blocks(pool: Pool, wallet: str, blocks: int) -> None:
 def received(daemon: Litecoind, address: str) -> int:
     """Base units that an address holds on the chain, by the daemon's own scan."""
     found = daemon.rpc("scantxoutset", "start", [f"addr({address})"])
-    return int(round(found["total_amount"] * 10**8))
+    units: int = round(found["total_amount"] * 10**8)
+    return units
 
 
 def settle(pool: Pool, daemon: Litecoind, blocks: int, payouts: int) -> list[dict[str, Any]]:
@@ -85,8 +90,8 @@ def assert_audit_is_clean(pool: Pool) -> None:
 
 async def test_blocks_are_found_and_paid_before_and_after_mweb(tmp_path: Path, daemon: Litecoind):
     with pool_for(daemon, tmp_path / "data") as pool:
-        await find_blocks(pool, ALICE, 2)
-        await find_blocks(pool, BOB, 1)
+        await find_blocks(pool, daemon, ALICE, 2)
+        await find_blocks(pool, daemon, BOB, 1)
         before = settle(pool, daemon, blocks=3, payouts=2)
         assert {payout["wallet"] for payout in before} == {ALICE, BOB}
         for wallet in (ALICE, BOB):
@@ -102,7 +107,7 @@ async def test_blocks_are_found_and_paid_before_and_after_mweb(tmp_path: Path, d
 
         daemon.activate_mweb("network")
         assert daemon.height() == 432
-        await find_blocks(pool, ALICE, 2)
+        await find_blocks(pool, daemon, ALICE, 2)
         tip = daemon.rpc("getblock", daemon.rpc("getbestblockhash"), 2)
         assert "mweb" in tip
         after = settle(pool, daemon, blocks=5, payouts=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 from coincurve import PrivateKey
@@ -141,7 +142,7 @@ class RealPool:
         at_ms = self.clock.now_ms()
         height = self.chain.height + 1
         names = (f"{ANN.address}.rig-1", f"{ANN.address}.rig-2", BOB.address)
-        rows: list[tuple] = [
+        rows: list[tuple[Any, ...]] = [
             (at_ms + i * 100, names[i % 3], height, NETWORK, SHARE, 0x1D00FFFF)
             for i in range(shares)
         ]

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jsonschema_rs
@@ -16,6 +17,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -49,12 +51,13 @@ KNOWN = {
 
 
 @contextmanager
-def served(template: Path, folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
+def served(template: Path, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """A real server over real rooms in a thread of its own; afterwards, its books."""
     shutil.copy(template, folder / "pool.db")
-    started, stop, found = threading.Event(), threading.Event(), {}
+    started, stop = threading.Event(), threading.Event()
+    found: dict[str, Any] = {}
 
-    async def books(pool: RealPool) -> dict[str, object]:
+    async def books(pool: RealPool) -> dict[str, Any]:
         async with pool.store.read() as tx:
             return {
                 "trial": await pool.ledger.trial_balance(tx),
@@ -96,6 +99,7 @@ def attack(url: str) -> int:
     schema = schemathesis.openapi.from_url(f"{url}/api/v1/openapi.json")
     session_count = 0
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result
         operation = result.ok()
 
         @settings(

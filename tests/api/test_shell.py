@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,7 +25,7 @@ class BrokenReads(SampleReads):
 
 async def sample_deps(tmp_path: Path, **changes) -> ApiDeps:
     store = await Store.open(f"sqlite:///{tmp_path}/a.db")
-    values = {
+    values: dict[str, Any] = {
         "store": store,
         "clock": ManualClock(),
         "entropy": SeededEntropy(1),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 
+import httpx
 import msgspec
 import pytest
 from websockets.asyncio.client import connect
@@ -116,6 +117,7 @@ async def test_too_many_wrong_messages_end_the_connection(tmp_path):
             for _ in range(50):
                 await socket.send("nonsense")
                 await receive(socket, "error")
+        assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4000
 
 
@@ -126,6 +128,7 @@ async def test_who_gives_no_sign_of_life_is_let_go(tmp_path):
             async with asyncio.timeout(20):
                 while True:
                     kinds.append(json.loads(await socket.recv())["type"])
+        assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4009
         assert kinds == ["hello", "ping"]
 
@@ -137,6 +140,28 @@ async def test_only_so_many_connections_of_one_address(tmp_path):
                 pass
 
 
+async def test_a_stopping_server_ends_live_connections_at_once(tmp_path):
+    async with live(tmp_path) as (_, url):
+        site = url.replace("ws:", "http:").removesuffix("/api/v1/ws")
+        socket = await connect(url)
+        stream = httpx.AsyncClient(timeout=30)
+        request = stream.build_request("GET", f"{site}/live")
+        answer = await stream.send(request, stream=True)
+        chunks = answer.aiter_text()
+        text = ""
+        while "hx-partial" not in text:
+            text += await anext(chunks)
+        await socket.send('{"type":"subscribe","topics":["stats"]}')
+        await receive(socket, "event", topic="stats")
+    rest = [chunk async for chunk in chunks]
+    assert answer.is_closed, f"the stream came to its end, after {len(rest)} more pieces"
+    with pytest.raises(ConnectionClosed):
+        while True:
+            await socket.recv()
+    assert socket.close_code in (1001, 1012)
+    await stream.aclose()
+
+
 async def test_a_slow_client_is_dropped_and_holds_nobody_up():
     hub = Hub(1, max_watchers=2, max_per_address=2, queue_size=3)
     slow, quick = hub.open("a"), hub.open("b")
@@ -145,7 +170,9 @@ async def test_a_slow_client_is_dropped_and_holds_nobody_up():
     got = []
     for number in range(5):
         hub.publish("stats", number)
-        got.append((await quick.next()).payload)
+        event = await quick.next()
+        assert event is not None
+        got.append(event.payload)
     assert got == [0, 1, 2, 3, 4]
     assert slow.overflowed
     assert await slow.next() is None
@@ -162,7 +189,9 @@ def test_histories_are_bounded_and_say_when_they_forgot():
     assert hub.since(["blocks"], first) == []
     for number in range(1, 256):
         hub.publish("blocks", number)
-    assert [event.payload for event in hub.since(["blocks"], first)] == list(range(1, 256))
+    missed = hub.since(["blocks"], first)
+    assert missed is not None
+    assert [event.payload for event in missed] == list(range(1, 256))
     hub.publish("blocks", 256)
     hub.publish("blocks", 257)
     assert hub.since(["blocks"], first) is None

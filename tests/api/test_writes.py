@@ -1,6 +1,7 @@
 """Money moves for who holds the address's key or the operator's, once, and for nobody else."""
 
 import json
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -49,7 +50,7 @@ async def test_a_signed_request_reserves_the_payout(pool: RealPool):
     assert await owed(pool) == (3_150_000_000, 150_000_000)
 
 
-FORGERIES = [
+FORGERIES: list[tuple[dict[str, Any], str]] = [
     ({"wallet": BOB}, "invalid_signature"),
     ({"action": "PUT payout-settings"}, "invalid_signature"),
     ({"body": b'{"amount": "2"}'}, "invalid_signature"),

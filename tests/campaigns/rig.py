@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -155,6 +157,18 @@ class Rig:
                         found[transaction["txid"]] = units
         return found
 
+    def under_way(self) -> tuple[int, int]:
+        """Payouts that are frozen; blocks and payouts that have not come to their end."""
+        with contextlib.closing(sqlite3.connect(self.data / "millpond.db", timeout=30)) as books:
+            blocks = (
+                "select count(*) from block where state not in ('mature','orphaned','rejected')"
+            )
+            payouts = "select count(*) from payout where state not in ('settled','failed')"
+            (open_blocks,) = books.execute(blocks).fetchone()
+            (open_payouts,) = books.execute(payouts).fetchone()
+            frozen = "select count(*) from payout where state = 'frozen'"
+            return books.execute(frozen).fetchone()[0], open_blocks + open_payouts
+
     # -- the miner -----------------------------------------------------------
 
     def mine(self) -> None:
@@ -175,6 +189,13 @@ class Rig:
         """Wait until the pool has taken some more shares."""
         goal = self.accepted + count
         await until("shares", lambda: self.accepted >= goal, self.output)
+
+    async def first_payout(self) -> None:
+        """Wait until the pool has paid for the first time."""
+        deadline = time.monotonic() + WAIT_S
+        while not self.paid_on_chain():
+            assert time.monotonic() < deadline, f"no payout: {self.output()}"
+            await asyncio.sleep(0.5)
 
     async def _mine(self) -> None:
         while True:

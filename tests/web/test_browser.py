@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
 from millpond.api.settings import ApiSettings
 from millpond.ops.system import SystemClock
@@ -56,6 +56,10 @@ class Watched:
     faults: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
+    def hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.faults.append(message.text)
+
 
 @contextlib.asynccontextmanager
 async def visit(
@@ -73,7 +77,7 @@ async def visit(
             )
             page = await context.new_page()
             watched = Watched(page, url, reads)
-            page.on("console", lambda m: m.type == "error" and watched.faults.append(m.text))
+            page.on("console", watched.hear)
             page.on("pageerror", lambda e: watched.faults.append(str(e)))
             page.on("request", lambda r: watched.hosts.add(urlsplit(r.url).netloc))
             await page.goto(url + path, wait_until="load")

@@ -51,5 +51,8 @@ def test_parts_and_times():
     assert f.middle("0123456789abcdef0123") == "01234567…ef0123"
     assert f.middle("short") == "short"
     assert f.difficulty(0.0625) == "0.0625"
+    assert f.difficulty(9.313e-05) == "0.0000931"
+    assert f.difficulty(1e-05) == "0.00001"
+    assert f.difficulty(0) == "0"
     assert f.difficulty(95_300_000_000_000) == "95.3 T"
     assert f.basis_points(150) == "1.5 %"

@@ -20,7 +20,7 @@ async def page(client, path: str, status: int = 200) -> str:
     answer = await client.get(path, headers=HTML)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].startswith("text/html")
-    html = answer.text
+    html: str = answer.text
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", html), "inline code"
     assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", html), "another site"
     assert html.count("<h1") == 1

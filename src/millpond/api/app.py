@@ -64,4 +64,4 @@ def create_app(
         logging_config=None,
         debug=False,
     )
-    return Shell(inner, deps.settings, deps.clock)
+    return Shell(inner, deps.settings, deps.clock, end_streams=running.hub.shut)

@@ -112,15 +112,23 @@ class Hub:
         """The event's id on the wire."""
         return f"{self._epoch}-{event.number}"
 
-    def open(self, address: str) -> Watcher:
-        """Admit a watcher.
+    def check_room(self, address: str) -> None:
+        """Raise if `open` would.
 
         Raises:
             TooManyWatchersError: The limits are reached.
         """
-        full = len(self._all) >= self._max or self._per_address[address] >= self._max_per_address
-        if full or self._closed:
+        mine = self._per_address.get(address, 0)
+        if len(self._all) >= self._max or mine >= self._max_per_address or self._closed:
             raise TooManyWatchersError("too many live connections; try again later")
+
+    def open(self, address: str) -> Watcher:
+        """Admit a watcher, which must be closed again.
+
+        Raises:
+            TooManyWatchersError: The limits are reached.
+        """
+        self.check_room(address)
         watcher = Watcher(address, self._queue_size)
         self._all.add(watcher)
         self._per_address[address] += 1

@@ -13,6 +13,19 @@ _BACKLOG = 1024
 _STOP_S = 5
 
 
+class Server(uvicorn.Server):
+    """Ends live connections before it waits for what is still being answered."""
+
+    def __init__(self, config: uvicorn.Config, app: Shell) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop serving."""
+        self._app.end_streams()
+        await super().shutdown(sockets)
+
+
 def make_server(app: Shell, settings: ApiSettings) -> uvicorn.Server:
     """A uvicorn server that trusts no header; the application does that itself."""
     config = uvicorn.Config(
@@ -32,7 +45,7 @@ def make_server(app: Shell, settings: ApiSettings) -> uvicorn.Server:
         h11_max_incomplete_event_size=16_384,
         limit_concurrency=None,
     )
-    return uvicorn.Server(config)
+    return Server(config, app)
 
 
 def bind(settings: ApiSettings) -> socket.socket:

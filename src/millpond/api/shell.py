@@ -60,8 +60,17 @@ class _Limits:
 class Shell:
     """The ASGI application: the routes inside, what holds for all around them."""
 
-    def __init__(self, inner: ASGIApp, settings: ApiSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        inner: ASGIApp,
+        settings: ApiSettings,
+        clock: Clock,
+        *,
+        end_streams: Callable[[], None],
+    ) -> None:
         self.inner = inner
+        self.end_streams = end_streams
+        """Ends live connections; a server calls it before it waits for its clients."""
         self._settings = settings
         self._clock = clock
         self._trusted = parse_networks(settings.trusted_proxies)

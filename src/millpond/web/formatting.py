@@ -6,6 +6,7 @@ money itself, which stays decimal text.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from markupsafe import Markup
@@ -38,7 +39,10 @@ def hashrate_parts(value: float) -> Markup:
 
 
 def difficulty(value: float) -> str:
-    """`0.0625` -> `0.0625`; `95300000000000` -> `95.3 T`."""
+    """`0.0000625` -> `0.0000625`; `95300000000000` -> `95.3 T`."""
+    if 0 < value < 1:
+        places = min(2 - math.floor(math.log10(value)), 12)
+        return f"{value:.{places}f}".rstrip("0").rstrip(".")
     if value < 1000:
         return f"{value:.4g}"
     number, prefix = _scaled(value)

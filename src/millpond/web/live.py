@@ -22,9 +22,13 @@ def pool_of(snapshot: Snapshot, pool_id: str | None) -> Pool | None:
 
 
 async def stream(
-    core: Core, renderer: Renderer, pool_id: str, watcher: Watcher
+    core: Core, renderer: Renderer, pool_id: str, address: str
 ) -> AsyncIterator[bytes]:
-    """Events until the client leaves, is too slow, or the server stops."""
+    """Events until the client leaves, is too slow, or the server stops.
+
+    The place among the watchers is taken here, where it is surely given back.
+    """
+    watcher = core.hub.open(address)
     try:
         core.hub.subscribe(watcher, (SNAPSHOT_TOPIC,))
         shown: dict[str, Markup] = {}

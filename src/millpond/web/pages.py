@@ -54,9 +54,10 @@ async def live(
 ) -> Stream:
     """Server-sent events for the live page."""
     pool = _known(pool_of(await core.poller.snapshot(), pool_id))
-    watcher = core.hub.open(str(request.scope["state"]["client_key"]))
+    address = str(request.scope["state"]["client_key"])
+    core.hub.check_room(address)
     return Stream(
-        stream(core, renderer, pool.id, watcher),
+        stream(core, renderer, pool.id, address),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

@@ -44,7 +44,7 @@ class Rig:
         self.edge = Edge(
             EdgeSettings(
                 pool_id="p",
-                listeners=(ListenerSettings(port=0),),
+                listeners=settings.pop("listeners", (ListenerSettings(port=0),)),
                 vardiff=VardiffSettings(start=EASY, minimum=EASY),
                 sharelog=ShareLogSettings(url=self.url, retry_s=0.5),
                 retry_s=0.05,
@@ -163,6 +163,16 @@ async def test_a_second_edge_of_the_same_name_is_refused(devchain, tmp_path: Pat
         with pytest.raises(ShareLogTakenError):
             await second.edge.start()
         await second.daemons.close()
+
+
+async def test_a_port_that_is_taken_lets_go_of_the_log(devchain, tmp_path: Path):
+    async with Rig(devchain, tmp_path / "first") as first:
+        taken = Rig(devchain, tmp_path, listeners=(ListenerSettings(port=first.edge.ports[0]),))
+        with pytest.raises(OSError, match="in use"):
+            await taken.edge.start()
+        await taken.daemons.close()
+    async with Rig(devchain, tmp_path) as again:
+        assert again.edge.writer.available
 
 
 async def test_stopping_answers_what_was_read(devchain, tmp_path: Path):

@@ -147,6 +147,21 @@ async def test_a_foreign_group_at_our_place_stops_the_writer_for_good():
     await log.writer.stop()
 
 
+async def test_an_error_that_nobody_foresaw_leaves_no_miner_waiting():
+    log, backend = flaky()
+    await log.writer.start()
+
+    async def broken(group: Group) -> None:
+        raise ZeroDivisionError
+
+    backend.append = broken  # type: ignore[method-assign]
+    assert log.add(0)
+    await until(lambda: log.failed)
+    assert log.failed == [(0, "sharelog_unavailable")]
+    assert not log.writer.available
+    await log.writer.stop()
+
+
 async def test_stopping_commits_and_reports_what_waits(sharelog_url: str):
     log = Log(sharelog_url)
     await log.writer.start()

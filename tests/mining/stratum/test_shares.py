@@ -189,6 +189,7 @@ async def test_a_block_is_handed_over_even_while_the_log_takes_no_share():
         pool.job(bits="207fffff")
         miner = await pool.miner()
         pool.log.available = False
+        share: list[str] = []
         while not pool.blocks:
             share = miner.share(pool.current)
             miner.send_request("mining.submit", *share)

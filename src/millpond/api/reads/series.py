@@ -58,6 +58,9 @@ def even_series(window: str, slices: Sequence[Slice], rate: Rate, now_ms: int) -
     young = now_s - first_s < _YOUNG_S and span.slice_s == MINUTE_S
     step_s = MINUTE_S if young else span.step_s
     start_s = first_s // step_s * step_s
+    if start_s - step_s >= now_s - span.length_s:
+        # Before its first share there was nothing: the line starts from zero.
+        start_s -= step_s
     groups: dict[int, list[Slice]] = {}
     for each in slices:
         groups.setdefault(each.start_ms // 1000 // step_s * step_s, []).append(each)

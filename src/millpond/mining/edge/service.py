@@ -135,7 +135,11 @@ class Edge:
             asyncio.create_task(self.feed.run(), name="edge-feed"),
             asyncio.create_task(self._watch(), name="edge-watch"),
         ]
-        self.ports = tuple([await self.server.listen(port) for port in self.settings.listeners])
+        try:
+            self.ports = tuple([await self.server.listen(p) for p in self.settings.listeners])
+        except OSError:
+            await self.stop()
+            raise
         if registry is not None:
             registry.register(self._collector)
             self._registry = registry
@@ -155,6 +159,7 @@ class Edge:
             reasons.append(failure.message if failure else "the share log cannot be written")
         if self.server.board.current is None:
             reasons.append(self.feed.reason or "there is no job")
+        reasons.extend(f"{task.get_name()} has ended" for task in self._tasks if task.done())
         return reasons
 
     def snapshot(self) -> Snapshot:

@@ -54,6 +54,14 @@ _OPEN = (
     " ORDER BY found_ms LIMIT 100"
 )
 
+_FAILURES = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
 
 class PostgresBackend:
     """See `Backend`. The right to write is an advisory lock of the session.
@@ -116,7 +124,7 @@ class PostgresBackend:
     async def _guard(self, work: Awaitable[T]) -> T:
         try:
             return await work
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _FAILURES as error:
             raise ShareLogUnavailableError(
                 f"the share log cannot be written: {type(error).__name__}: {error}"
             ) from error

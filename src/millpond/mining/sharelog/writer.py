@@ -62,6 +62,7 @@ class ShareLogWriter:
         self._head = Head(0, b"")
         self._builder = GroupBuilder()
         self._waiters: list[Any] = []
+        self._taken: list[Any] = []
         self._wanted = asyncio.Event()
         self._full = asyncio.Event()
         self._idle = asyncio.Event()
@@ -107,6 +108,7 @@ class ShareLogWriter:
         self._head = await self._backend.open()
         self._available = True
         self._task = asyncio.create_task(self._run(), name="sharelog-writer")
+        self._task.add_done_callback(self._ended)
 
     async def flush(self) -> None:
         """Take no more shares; commit and report those that wait, bounded by `retry_s`."""
@@ -119,8 +121,8 @@ class ShareLogWriter:
         if task is not None:
             if not self._available:
                 task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            # An error of the task was told by `_ended`.
+            await asyncio.wait([task])
         self._available = False
 
     async def stop(self) -> None:
@@ -193,6 +195,14 @@ class ShareLogWriter:
         """Return when nothing waits any more."""
         await self._idle.wait()
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """An error that nobody foresaw must not leave miners waiting for ever."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failure = ShareLogUnavailableError(f"the share log's writer ended: {error!r}")
+            self._waiters = self._taken + self._waiters
+            self._refuse_waiting(self._failure)
+
     def _want(self) -> None:
         self._reject_timer = None
         if not self._builder.empty:
@@ -211,12 +221,13 @@ class ShareLogWriter:
                 continue
             await self._linger()
             builder, self._builder = self._builder, GroupBuilder()
-            waiters, self._waiters = self._waiters, []
+            self._taken, self._waiters = self._waiters, []
             self._full.clear()
             group = builder.finish(
                 self._pool_id, self._edge, self._head.sequence + 1, self._head.hash
             )
             error = await self._commit(group)
+            waiters, self._taken = self._taken, []
             self._on_commit(waiters, error)
             if error is not None:
                 self._refuse_waiting(error)
