@@ -45,15 +45,16 @@ block_time_s = 1
 [miner]
 enabled = "no"
 """
-WAIT_S = 90.0
+WAIT_S = 180.0
 
 
 class Rig:
     """Devchain, edge and worker as separate processes."""
 
-    def __init__(self, folder: Path, wallet: str) -> None:
+    def __init__(self, folder: Path, wallet: str, network: str) -> None:
         self.data = folder / "data"
         self.wallet = wallet
+        self.network = network
         self.config = folder / "pool.toml"
         folder.mkdir(parents=True, exist_ok=True)
         self.config.write_text(CONFIG)
@@ -110,7 +111,10 @@ class Rig:
     async def killed_itself(self, part: str) -> None:
         """Wait until a part with a chosen point has reached it."""
         process = self.processes[part]
-        await until(f"{part} at its point", lambda: process.poll() is not None, self.output)
+        deadline = time.monotonic() + WAIT_S
+        while process.poll() is None:
+            assert time.monotonic() < deadline, f"not at its point: {self.output(part)}"
+            await self.network_block()
         assert process.returncode == -signal.SIGKILL, self.output(part)
         self.kills += 1
 
@@ -142,6 +146,11 @@ class Rig:
     def fault(self, method: str, mode: str, **more: object) -> None:
         """Make the devchain fail."""
         self.chain("dev_set_fault", {"method": method, "mode": mode, **more})
+
+    async def network_block(self) -> None:
+        """Somebody else finds a block, so that rewards mature and payments confirm."""
+        await asyncio.to_thread(self.chain, "generatetoaddress", 1, self.network)
+        await asyncio.sleep(0.3)
 
     def paid_on_chain(self) -> dict[str, int]:
         """Base units to the miner's address by transaction, from the blocks themselves."""
@@ -195,7 +204,7 @@ class Rig:
         deadline = time.monotonic() + WAIT_S
         while not self.paid_on_chain():
             assert time.monotonic() < deadline, f"no payout: {self.output()}"
-            await asyncio.sleep(0.5)
+            await self.network_block()
 
     async def _mine(self) -> None:
         while True:

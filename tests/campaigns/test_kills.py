@@ -24,6 +24,9 @@ SEED = int(os.environ.get("MILLPOND_CAMPAIGN_SEED", "1"))
 WALLET = encode_segwit(0, hash160(b"campaign"), coin_named("devcoin"))
 NETWORK = encode_segwit(0, hash160(b"network"), coin_named("devcoin"))
 
+_QUIET = 10
+"""Looks in a row that find nothing under way before it counts as at rest."""
+
 # Points that every payout passes; the others need a refusal.
 POINTS = tuple(point for point in FAULT_POINTS if not point.startswith("releas"))
 
@@ -43,7 +46,7 @@ DAEMON_FAULTS: tuple[tuple[str, str, dict[str, object]], ...] = (
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path, WALLET)
+    made = Rig(tmp_path, WALLET, NETWORK)
     yield made
     made.end()
 
@@ -128,14 +131,13 @@ async def settle(rig: Rig) -> list[dict[str, object]]:
     rig.chain("dev_clear_faults")
     quiet = 0
     for _ in range(300):
-        rig.chain("generatetoaddress", 1, NETWORK)
-        await asyncio.sleep(1.0)
+        await rig.network_block()
         frozen, under_way = rig.under_way()
         assert not frozen, f"a person would have to look at {frozen} payouts"
         quiet = 0 if under_way else quiet + 1
-        if quiet == 5:
+        if quiet == _QUIET:
             break
-    assert quiet == 5, f"it never comes to rest: {rig.output()}"
+    assert quiet == _QUIET, f"it never comes to rest: {rig.output()}"
     found: list[dict[str, object]] = json.loads(
         rig.command("payout", "list", "--json", "--limit", "1000").stdout
     )

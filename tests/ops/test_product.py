@@ -2,7 +2,6 @@
 
 import json
 import socket
-import sqlite3
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,41 +90,25 @@ def test_a_notify_command_reaches_the_edge(pool: Pool):
     assert result.returncode == 0, result.stderr
 
 
-def test_stopping_leaves_no_process_and_starting_again_keeps_the_data(tmp_path: Path):
-    pool = Pool(tmp_path / "data", **QUICK)
-    with pool:
+def test_killing_the_tree_leaves_no_process_and_starting_again_keeps_the_data(tmp_path: Path):
+    with Pool(tmp_path / "data", **QUICK) as pool:
         pool.until("block", lambda: pool.blocks("confirming"))
         before = {block["block_hash"] for block in pool.blocks("confirming")}
+        pool.kill()
+        pool.start()
+        page = pool.get("/api/v1/pools/dev-main/blocks?limit=100")
+        assert before <= {block["block_hash"] for block in page["items"]}
         children = pool.children()
-        assert {"edge", "worker", "api", "devchain", "miner"} <= {
-            word for child in children for word in child.cmdline()
-        }
+        parts = {word for child in children for word in child.cmdline()}
+        assert {"edge", "worker", "api", "devchain", "miner"} <= parts
         assert pool.stop() == 0
         assert not any(psutil.pid_exists(child.pid) for child in children)
         order = [line.split()[0] for line in pool.lines if line.endswith(" stopped")]
         assert order[:2] == ["miner", "edge"]
         assert order[-2:] == ["devchain", "all"]
-        pool.start()
-        page = pool.get("/api/v1/pools/dev-main/blocks?limit=100")
-        assert before <= {block["block_hash"] for block in page["items"]}
-        assert pool.stop() == 0
 
 
-def test_killing_the_tree_leaves_no_process_and_loses_nothing(tmp_path: Path):
-    pool = Pool(tmp_path / "data", **QUICK)
-    with pool:
-        pool.until("block", lambda: pool.blocks("confirming"))
-        pool.kill()
-        with sqlite3.connect(tmp_path / "data" / "shares.db") as log:
-            tables = {name for (name,) in log.execute("select name from sqlite_master")}
-        log.close()
-        assert tables
-        pool.start()
-        assert pool.get("/api/v1/pools/dev-main/blocks?limit=100")["items"]
-        assert pool.stop() == 0
-
-
-def test_a_taken_port_gives_way_to_the_next_with_a_word(tmp_path: Path):
+def test_a_taken_port_gives_way_with_a_word_and_a_killed_part_comes_back(tmp_path: Path):
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -133,17 +116,12 @@ def test_a_taken_port_gives_way_to_the_next_with_a_word(tmp_path: Path):
         with Pool(tmp_path / "data", http__port=port, miner__enabled="no") as pool:
             assert f"{port} for pages is taken; using" in pool.wait_for_line(" is taken")
             assert not pool.url.endswith(f":{port}")
+            api = next(child for child in pool.children() if "api" in child.cmdline())
+            api.kill()
+            pool.wait_for_line("api       ended by signal 9; starting it again")
+            pool.wait_for_line("api       ready again")
+            assert pool.until("answer", lambda: pool.get("/healthz"))["status"] == "ok"
             assert pool.stop() == 0
-
-
-def test_a_killed_part_comes_back(tmp_path: Path):
-    with Pool(tmp_path / "data", miner__enabled="no") as pool:
-        api = next(child for child in pool.children() if "api" in child.cmdline())
-        api.kill()
-        pool.wait_for_line("api       ended by signal 9; starting it again")
-        pool.wait_for_line("api       ready again")
-        assert pool.until("answer", lambda: pool.get("/healthz"))["status"] == "ok"
-        assert pool.stop() == 0
 
 
 def test_a_wrong_configuration_is_named_in_full_with_exit_code_2(tmp_path: Path):
