@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from millpond.chains.bitcoin import base58
+from millpond.chains.bitcoin.address import encode_p2sh
 from millpond.chains.bitcoin.wallet import Wallet
 from millpond.intents import IntentState
 from millpond.intents.errors import IntentMayBeEffectiveError
@@ -93,6 +95,31 @@ async def test_where_the_pool_pays_the_network_payees_get_all_of_it(
     shown = daemon.rpc("gettransaction", done.txid, wallet="miner")
     assert fee == int(-Decimal(str(shown["fee"])) * LTC) > 0
     assert await scene.held() == 10 * LTC - (LTC + 7) - fee
+    await scene.assert_books_hold()
+
+
+async def test_one_script_under_two_names_does_not_stop_the_payouts(
+    scene: PayoutScene, daemon: LiveDaemon
+):
+    lower = address(daemon.coin, 600)
+    scripts = [encode_p2sh(bytes(20), daemon.coin)]
+    for version in daemon.coin.addresses.p2sh[1:]:
+        scripts.append(base58.encode_check(bytes((version,)) + bytes(20)))
+    wallets = [lower, lower.upper(), address(daemon.coin, 601), *scripts]
+    for wallet in wallets:
+        await scene.credit(wallet, LTC)
+    result = await scene.run.run_once()
+    await scene.drain()
+    assert len(result.requested) == len(wallets)
+    sent = [await scene.get(payout) for payout in result.requested]
+    assert {payout.state for payout in sent} == {PayoutState.BROADCAST}
+    (txid,) = {payout.txid for payout in sent}
+    assert txid is not None
+    on_chain = received(daemon, txid)
+    assert on_chain[lower] == sum(p.amount - p.fee for p in sent if p.wallet.lower() == lower)
+    daemon.mine(2)
+    await scene.drain(1)
+    assert [await scene.owed(wallet) for wallet in wallets] == [0] * len(wallets)
     await scene.assert_books_hold()
 
 

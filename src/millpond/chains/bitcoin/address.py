@@ -96,6 +96,15 @@ def script_pubkey(text: str, coin: Coin) -> bytes:
     return parse_address(text, coin).script_pubkey
 
 
+def canonical(text: str, coin: Coin) -> str:
+    """The one form of all that name the same script (upper case, older version bytes).
+
+    Raises:
+        InvalidAddressError: As `parse_address`.
+    """
+    return address_of_script(script_pubkey(text, coin), coin) or text
+
+
 def encode_p2pkh(public_key_hash: bytes, coin: Coin) -> str:
     """Address of a public key's hash, legacy form."""
     assert len(public_key_hash) == 20, "a key hash has 20 bytes"
