@@ -6,16 +6,19 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from millpond.chains.bitcoin.address import script_pubkey
 from millpond.chains.bitcoin.daemons import DaemonSet
 from millpond.chains.bitcoin.health import HealthSettings
 from millpond.chains.bitcoin.wallet import Wallet
 from millpond.clock import SeededEntropy
 from millpond.mining.edge import Edge, EdgeSettings, pool_address
+from millpond.mining.sharelog.backend import NewCandidate
 from millpond.mining.sharelog.errors import ShareLogTakenError
 from millpond.mining.sharelog.reader import ShareLogReader
 from millpond.mining.sharelog.settings import ShareLogSettings
 from millpond.mining.stratum import ListenerSettings, VardiffSettings
 from millpond.ops.system import SystemClock
+from tests.chains.blocks import BlockPlan
 from tests.chains.daemons import DevchainDaemon
 from tests.support.stratum import StratumMiner
 
@@ -154,6 +157,26 @@ async def test_a_block_found_while_no_daemon_answers_is_submitted_after_a_restar
     (candidate,) = await reader.block_candidates("p")
     assert candidate.state == "accepted"
     assert devchain.rpc("getbestblockhash") == candidate.block_hash
+    await reader.close()
+
+
+async def test_a_block_that_came_second_is_not_submitted_for_ever(devchain, tmp_path: Path):
+    async with Rig(devchain, tmp_path) as rig:
+        template = await rig.daemons.get_block_template()
+        first, second = (
+            BlockPlan(rig.edge.coin, template, script_pubkey(rig.address, rig.edge.coin), tag=tag)
+            for tag in (b"/a/", b"/b/")
+        )
+        assert devchain.rpc("submitblock", first.build()) is None
+        block = bytes.fromhex(second.build())
+        late = NewCandidate(second.hash, second.height, "w", rig.clock.now_ms(), block)
+        rig.edge.blocks._begin(late, new=True)
+        await rig.until(lambda: not rig.edge.blocks._under_way)
+        assert not rig.edge.blocks.unsettled
+        assert await rig.edge.writer.open_candidates() == []
+    reader = await ShareLogReader.open(rig.url)
+    (candidate,) = await reader.block_candidates("p")
+    assert candidate.state == "beside"
     await reader.close()
 
 

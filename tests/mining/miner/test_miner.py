@@ -248,6 +248,7 @@ async def test_a_pool_that_talks_nonsense_is_left_and_tried_again(line):
         ({"threads": 0}, "threads"),
         ({"load": 0.0}, "load"),
         ({"load": 1.5}, "load"),
+        ({"pause_s": -1.0}, "pause_s"),
     ],
 )
 async def test_settings_that_cannot_be_are_refused_with_one_sentence(changes, word):

@@ -54,6 +54,11 @@ class SubmitResult(msgspec.Struct, frozen=True):
     reason: str = ""
 
     @property
+    def beside(self) -> bool:
+        """The daemon holds the block, but not in its best chain."""
+        return self.verdict is SubmitVerdict.INCONCLUSIVE
+
+    @property
     def accepted(self) -> bool | None:
         """True, False, or None when the daemon's word settles nothing."""
         if self.verdict in {SubmitVerdict.ACCEPTED, SubmitVerdict.DUPLICATE}:

@@ -18,6 +18,8 @@ from millpond.mining.work.validate import Accepted, Submission
 log = structlog.get_logger("edge.blocks")
 
 _MAX_UNDER_WAY = 256
+_MAX_AGAIN = 4
+"""Blocks submitted again side by side: daemons refuse more than a few calls at a time."""
 
 
 class SubmitAnswer(Protocol):
@@ -30,6 +32,10 @@ class SubmitAnswer(Protocol):
     @property
     def accepted(self) -> bool | None:
         """Its verdict; None if it settles nothing."""
+
+    @property
+    def beside(self) -> bool:
+        """It holds the block, but another one of that height is in its best chain."""
 
     @property
     def reason(self) -> str:
@@ -94,6 +100,10 @@ class BlockSubmitter:
         for candidate in list(self._unkept.values()):
             await self._keep(candidate)
         for candidate in await self._log().open_candidates():
+            if len(self._under_way) >= _MAX_AGAIN:
+                # A daemon that comes back is not flooded; the rest follows.
+                self._unsettled = True
+                return
             if candidate.block_hash not in self._under_way:
                 log.warning("block_again", block_hash=candidate.block_hash)
                 self._begin(candidate, new=False)
@@ -129,7 +139,7 @@ class BlockSubmitter:
         answers: Sequence[SubmitAnswer] = await self._sink.submit_block(candidate.block.hex())
         if keeping is not None:
             await keeping
-        state = _state([answer.accepted for answer in answers])
+        state = _state(answers)
         words = "; ".join(f"{a.endpoint}: {a.reason or 'accepted'}" for a in answers)[:1000]
         if state == "accepted":
             self.accepted += 1
@@ -137,6 +147,9 @@ class BlockSubmitter:
         elif state == "rejected":
             self.rejected += 1
             log.error("block_rejected", block_hash=candidate.block_hash, answers=words)
+        elif state == "beside":
+            # Whether it is in the chain after all is for whoever follows the chain.
+            log.warning("block_beside", block_hash=candidate.block_hash, answers=words)
         else:
             self._unsettled = True
             log.error("block_unsettled", block_hash=candidate.block_hash, answers=words)
@@ -163,7 +176,10 @@ class BlockSubmitter:
         return self.writer
 
 
-def _state(verdicts: list[bool | None]) -> str:
+def _state(answers: Sequence[SubmitAnswer]) -> str:
+    verdicts = [answer.accepted for answer in answers]
     if True in verdicts:
         return "accepted"
+    if any(answer.beside for answer in answers):
+        return "beside"
     return "unknown" if None in verdicts or not verdicts else "rejected"

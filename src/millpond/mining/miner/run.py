@@ -67,7 +67,12 @@ class _Run:
         self._reporter = reporter
         self._loop = asyncio.get_running_loop()
         self._scanner = Scanner(
-            settings.algorithm, settings.threads, settings.load, clock, self._on_found
+            settings.algorithm,
+            settings.threads,
+            settings.load,
+            clock,
+            self._on_found,
+            pause_s=settings.pause_s,
         )
         self._session: Session | None = None
         self._job: ClientJob | None = None

@@ -55,12 +55,15 @@ class Scanner:
         load: float,
         clock: Clock,
         on_found: Callable[[Found], None],
+        *,
+        pause_s: float = 0.0,
     ) -> None:
         kernel_id = proof_of_work(algorithm).kernel_id
         assert kernel_id is not None, "the miner's algorithms are in the kernel"
         self._kernel_id = kernel_id
         self._hash_header = proof_of_work(algorithm).hash_int
         self._load = load
+        self._pause_s = pause_s
         self._clock = clock
         self._on_found = on_found
         self._changed = threading.Condition()
@@ -119,6 +122,7 @@ class Scanner:
                     self._hashes += made
                 if found is not None:
                     self._give(unit, found)
+                    self._stopped.wait(self._pause_s)
                 elif made == size:
                     size = _next_size(size, spent)
                 self._rest(spent)

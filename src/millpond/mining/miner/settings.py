@@ -48,6 +48,8 @@ class MinerRun(msgspec.Struct, frozen=True, kw_only=True):
         algorithm: `sha256d` or `scrypt`.
         threads: How many work at a time.
         load: Share of the time that each of them works, above 0 and up to 1.
+        pause_s: Least seconds between two shares of a thread, for test chains on which
+            nearly every hash is a block.
         max_shares: End after so many accepted shares; None for never.
         max_attempts: Give up after so many failed connections in a row; None for never.
     """
@@ -58,6 +60,7 @@ class MinerRun(msgspec.Struct, frozen=True, kw_only=True):
     algorithm: str = "sha256d"
     threads: int = 1
     load: float = 1.0
+    pause_s: float = 0.0
     max_shares: int | None = None
     max_attempts: int | None = None
 
@@ -102,3 +105,5 @@ class MinerRun(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidMinerSettingsError(f"threads lies between 1 and {MAX_THREADS}")
         if not 0 < self.load <= 1:
             raise InvalidMinerSettingsError("load is above 0 and at most 1, such as 0.2")
+        if not 0 <= self.pause_s <= 3600:
+            raise InvalidMinerSettingsError("pause_s lies between 0 and 3600 seconds")

@@ -46,7 +46,7 @@ candidates = Table(
     Column("worker", Text, nullable=False),
     Column("found_ms", BigInteger, nullable=False),
     Column("block", LargeBinary, nullable=False),
-    # found → accepted | rejected | unknown (as the daemons answered)
+    # found → accepted | rejected | beside | unknown (as the daemons answered)
     Column("state", Text, nullable=False),
     Column("result", Text, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),

@@ -192,11 +192,14 @@ class MinerSettings(Section, frozen=True, kw_only=True):
     Attributes:
         enabled: `auto` mines on the devchain and nowhere else.
         load: Share of one core that it may use.
+        pause_s: Least seconds between two shares, for test chains on which nearly
+            every hash is a block.
         wallet: Address to mine to; on the devchain one is made when empty.
     """
 
     enabled: Literal["auto", "yes", "no"] = "auto"
     load: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    pause_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     wallet: str = ""
 
 

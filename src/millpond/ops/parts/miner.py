@@ -46,6 +46,7 @@ async def run(context: PartContext) -> None:
         user=f"{wallet}.{_WORKER}",
         algorithm=coin.proof_of_work,
         load=config.miner.load,
+        pause_s=config.miner.pause_s,
     )
     context.pulse.say("ready", f"mines {coin.name} for {wallet}")
     code = await run_miner(
