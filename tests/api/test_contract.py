@@ -2,6 +2,7 @@
 
 import pytest
 
+from millpond.api.pagination import encode_cursor
 from tests.api.real_pool import ANN, BOB, EVE, REWARD, RealPool
 from tests.mining.share_log import POOL
 
@@ -55,6 +56,15 @@ async def test_every_block_is_on_exactly_one_page(pool: RealPool):
             break
         cursor = f"&cursor={page['next']}"
     assert seen == ["cc", "bb", "aa"]
+
+
+@pytest.mark.parametrize("path", ["blocks", "miners"])
+@pytest.mark.parametrize("place", [2**63, 2**64, 10**200, -1])
+async def test_a_cursor_beyond_every_column_is_refused(pool: RealPool, path: str, place: int):
+    cursor = encode_cursor(place)
+    for url in (f"pools/{POOL}/{path}", f"miners/{ANN.address}/shares/receipts"):
+        problem = await get(pool, f"/api/v1/{url}?cursor={cursor}", 400)
+        assert problem["code"] == "invalid_cursor"
 
 
 async def test_a_miners_balance_is_the_ledgers(pool: RealPool):

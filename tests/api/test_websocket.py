@@ -97,6 +97,8 @@ async def test_a_client_that_comes_back_gets_what_it_missed(tmp_path):
     [
         "nonsense",
         "[]",
+        "[" * 8_000,
+        '{"type":"ping","x":' + "[" * 8_000,
         '{"type":"other"}',
         '{"type":"subscribe"}',
         '{"type":"subscribe","topics":["nothing"]}',

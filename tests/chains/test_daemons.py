@@ -238,3 +238,23 @@ async def test_the_watch_ends_when_it_is_told_to(town):
     stop.set()
     await asyncio.wait_for(task, 10)
     assert task.done()
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"blocks": "7"},
+        {"blocks": -1},
+        {"blocks": 10**30},
+        {"bestblockhash": 7},
+        {"bestblockhash": "<script>"},
+        {"chainwork": "-1"},
+        {"chainwork": "f" * 100_000},
+        {"initialblockdownload": None, "blocks": None},
+    ],
+)
+async def test_a_tip_that_cannot_be_is_a_failure(town, lie):
+    info = await town.endpoints[0].call("getblockchaininfo")
+    await town.fault(0, method="getblockchaininfo", mode="answer", result=info | lie)
+    await town.set.check()
+    assert town.set.health()[0].reason == "getblockchaininfo is not what it should be"

@@ -115,7 +115,17 @@ async def test_an_answer_that_is_too_large_is_cut_off(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"[]", b"{}", b'{"error":"x"}', b'{"result":1,"error":{"code":"a"}}']
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"error":"x"}',
+        b'{"result":1,"error":{"code":"a"}}',
+        b'{"result":"\xe9t\xe9"}',
+        b'{"result":' + b"[" * 100_000,
+    ],
 )
 async def test_garbage_leaves_the_outcome_unknown(body):
     async with Scripted(body) as scripted, RpcEndpoint(scripted.url) as endpoint:

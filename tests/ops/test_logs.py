@@ -1,5 +1,6 @@
 """Logs are one JSON object a line, carry the correlation id, and hide secrets."""
 
+import contextlib
 import io
 import json
 import logging
@@ -94,3 +95,14 @@ def test_what_is_nested_too_deep_to_look_through_is_hidden(stream: io.StringIO):
         deep = {"more": deep}
     structlog.get_logger().info("deep", facts=deep)
     assert "hush" not in stream.getvalue()
+
+
+def test_a_full_disk_gives_no_stack_traces(stream, tmp_path, capfd):
+    (tmp_path / "edge.log").symlink_to("/dev/full")
+    set_up_logs(LogSettings(to="files"), "edge", log_dir=tmp_path, stream=stream)
+    structlog.get_logger().warning("the disk is full")
+    assert "the disk is full" in stream.getvalue()
+    assert capfd.readouterr().err == ""
+    for handler in logging.getLogger().handlers:
+        with contextlib.suppress(OSError):
+            handler.close()

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,21 @@ def test_a_lock_is_held_by_one_and_freed_at_the_end(tmp_path: Path):
     assert not is_held(lock)
     with exclusive(lock, "a pool"):
         pass
+
+
+def test_a_process_uses_all_the_open_files_it_is_allowed():
+    program = (
+        "import resource, socket\n"
+        "from millpond.ops.process import allow_open_files\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512))\n"
+        "assert allow_open_files() == allow_open_files() == 512\n"
+        "kept = [socket.socket() for _ in range(200)]\n"
+        "print(len(kept))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
 
 
 def test_a_taken_port_gives_way_to_the_next_free_one():
@@ -73,6 +90,18 @@ async def test_a_part_tells_its_state_until_it_stops(tmp_path: Path):
     assert read_heartbeats(tmp_path) == []
     os.close(read_fd)
     os.close(write_fd)
+
+
+def test_a_heartbeat_that_cannot_be_written_does_not_end_the_part(tmp_path: Path):
+    in_the_way = tmp_path / f".edge.json.{os.getpid()}"
+    in_the_way.mkdir()
+    pulse = Pulse("edge", tmp_path, ManualClock())
+    pulse.say("ready", "a full disk")
+    assert read_heartbeats(tmp_path) == []
+    in_the_way.rmdir()
+    pulse.say("ready", "room again")
+    assert [beat.detail for beat in read_heartbeats(tmp_path)] == ["room again"]
+    pulse.close()
 
 
 def test_metrics_of_all_parts_make_one_page(tmp_path: Path):

@@ -16,7 +16,8 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
-def _address(text: str) -> Address | None:
+def address_of(text: str) -> Address | None:
+    """An address as written; None if it is none."""
     try:
         address = ipaddress.ip_address(text.strip().strip("[]"))
     except ValueError:
@@ -25,7 +26,8 @@ def _address(text: str) -> Address | None:
     return mapped or address
 
 
-def _trusted(address: Address, trusted: tuple[Network, ...]) -> bool:
+def is_trusted(address: Address, trusted: tuple[Network, ...]) -> bool:
+    """Whether an address lies in one of the networks."""
     return any(address.version == net.version and address in net for net in trusted)
 
 
@@ -41,15 +43,15 @@ def client_address(scope: Scope, trusted: tuple[Network, ...]) -> Address | None
     left of the first untrusted entry is the client's own invention.
     """
     peer = scope.get("client")
-    address = _address(peer[0]) if peer else None
-    if address is None or not _trusted(address, trusted):
+    address = address_of(peer[0]) if peer else None
+    if address is None or not is_trusted(address, trusted):
         return address
     for entry in reversed(_header(scope, b"x-forwarded-for").split(",")[-16:]):
-        hop = _address(entry)
+        hop = address_of(entry)
         if hop is None:
             return address
         address = hop
-        if not _trusted(hop, trusted):
+        if not is_trusted(hop, trusted):
             return hop
     return address
 
@@ -59,10 +61,10 @@ def came_by_tls(scope: Scope, trusted: tuple[Network, ...]) -> bool:
     if scope.get("scheme") in ("https", "wss"):
         return True
     peer = scope.get("client")
-    address = _address(peer[0]) if peer else None
+    address = address_of(peer[0]) if peer else None
     return (
         address is not None
-        and _trusted(address, trusted)
+        and is_trusted(address, trusted)
         and _header(scope, b"x-forwarded-proto").strip() == "https"
     )
 

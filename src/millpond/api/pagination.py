@@ -13,6 +13,9 @@ from millpond.errors import InvalidInputError
 
 T = TypeVar("T")
 
+Place = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number in a cursor: one that a database column can hold."""
+
 Limit = Annotated[int, QueryParameter(ge=1, le=200, description="Items on one page, 1 to 200.")]
 CursorText = Annotated[
     str | None,

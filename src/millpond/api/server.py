@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import socket
+from typing import Any
 
 import uvicorn
 
+from millpond.api.guard import Door, GuardedProtocol
 from millpond.api.settings import ApiSettings
 from millpond.api.shell import Shell
 
@@ -28,8 +31,10 @@ class Server(uvicorn.Server):
 
 def make_server(app: Shell, settings: ApiSettings) -> uvicorn.Server:
     """A uvicorn server that trusts no header; the application does that itself."""
+    guarded: Any = functools.partial(GuardedProtocol, door=Door(settings))
     config = uvicorn.Config(
         app,
+        http=guarded,
         host=settings.host,
         port=settings.port,
         loop="none",

@@ -22,6 +22,10 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         pages_per_minute: Page requests a minute for one address.
         sign_in_per_minute: Sign-in requests a minute for one address.
         max_body_bytes: Largest request body.
+        max_connections_per_address: HTTP connections at once of one address that is
+            no trusted proxy.
+        request_s: Seconds after which a connection in the middle of a request is
+            looked at, and closed at the second look.
         poll_interval_s: Seconds between two looks at the database for live views.
         max_watchers: WebSocket and live page connections at once.
         max_watchers_per_address: The same for one address.
@@ -40,6 +44,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     pages_per_minute: Positive = 300
     sign_in_per_minute: Positive = 10
     max_body_bytes: Positive = 16_384
+    max_connections_per_address: Positive = 256
+    request_s: Annotated[float, Meta(gt=0, le=600)] = 15.0
     poll_interval_s: Annotated[float, Meta(ge=0.05, le=60)] = 1.0
     max_watchers: Positive = 2_000
     max_watchers_per_address: Positive = 20

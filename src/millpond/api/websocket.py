@@ -133,7 +133,7 @@ class _Connection:
                 raise _CutError(CLOSE_BAD_MESSAGE, "message too long")
             try:
                 await self._obey(_decoder.decode(text))
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 await self._complain("invalid_message", "this is no message of the protocol")
             except (UnknownTopicError, TooManyWatchersError) as error:
                 await self._complain(error.code, error.message)

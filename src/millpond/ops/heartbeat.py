@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import structlog
 
 from millpond.clock import Clock
+
+_log = structlog.get_logger("heartbeat")
 
 State = Literal["starting", "ready", "degraded", "stopping"]
 NOTIFY_FD = "MILLPOND_NOTIFY_FD"
@@ -70,6 +73,7 @@ class Pulse:
         self._clock = clock
         self._notify_fd = notify_fd
         self._metrics = metrics
+        self._silent = False
         now = clock.now_ms()
         self.beat = Heartbeat(
             part=part, pid=os.getpid(), state="starting", at_ms=now, started_ms=now
@@ -109,9 +113,17 @@ class Pulse:
 
     def _write(self) -> None:
         self.beat = msgspec.structs.replace(self.beat, at_ms=self._clock.now_ms())
-        write_atomically(self._path, msgspec.json.encode(self.beat))
-        if self._metrics is not None:
-            write_atomically(self._metrics_path, self._metrics())
+        try:
+            write_atomically(self._path, msgspec.json.encode(self.beat))
+            if self._metrics is not None:
+                write_atomically(self._metrics_path, self._metrics())
+        except OSError as error:
+            # A full disk must not end the part: its silence is what others see.
+            if not self._silent:
+                _log.error("heartbeat_not_written", reason=str(error))
+            self._silent = True
+        else:
+            self._silent = False
 
 
 def read_heartbeats(run_path: Path) -> list[Heartbeat]:
@@ -127,5 +139,9 @@ def write_atomically(path: Path, body: bytes) -> None:
     """Replace a file so that a reader sees the old or the new, never a part."""
     assert len(body) <= _MAX_FILE_BYTES, "what a part says is small"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(body)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(body)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

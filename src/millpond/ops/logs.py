@@ -61,9 +61,7 @@ def set_up_logs(
     handlers: list[logging.Handler] = [screen]
     if settings.to == "files" and log_dir is not None:
         log_dir.mkdir(parents=True, exist_ok=True)
-        file = logging.handlers.RotatingFileHandler(
-            log_dir / f"{part}.log", maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT
-        )
+        file = _LogFile(log_dir / f"{part}.log", maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT)
         file.setFormatter(_formatter(shared, as_json=True, colors=False))
         screen.setLevel(logging.WARNING)
         handlers.append(file)
@@ -79,6 +77,13 @@ def set_up_logs(
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
+
+
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """A file that turns over; what a full disk does not take is left out silently."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's
+        """The standard handler writes a stack trace to the screen for every line."""
 
 
 def _formatter(shared: list[Any], *, as_json: bool, colors: bool) -> logging.Formatter:

@@ -25,7 +25,13 @@ from millpond.ops.config.settings import Config
 from millpond.ops.heartbeat import NOTIFY_FD, Pulse
 from millpond.ops.logs import set_up_logs
 from millpond.ops.metrics import PartMetrics
-from millpond.ops.process import PARENT_PID, DataDirInUseError, die_with_parent, exclusive
+from millpond.ops.process import (
+    PARENT_PID,
+    DataDirInUseError,
+    allow_open_files,
+    die_with_parent,
+    exclusive,
+)
 from millpond.ops.system import SystemClock, SystemEntropy
 
 _LOCK_ATTEMPTS = 50
@@ -72,6 +78,7 @@ def run_part(name: str, config: Config, body: Body) -> int:
     parent = os.environ.pop(PARENT_PID, "")
     if parent:
         die_with_parent(int(parent))
+    allow_open_files()
     notify = os.environ.pop(NOTIFY_FD, "")
     config.run_path.mkdir(parents=True, exist_ok=True)
     set_up_logs(config.log, name, log_dir=config.data_path / "logs")

@@ -18,6 +18,7 @@ from millpond.errors import ConflictError, UnavailableError
 PARENT_PID = "MILLPOND_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
 _PORTS_TRIED = 100
+_MOST_FILES = 1 << 20
 _UNIX_PATH_MAX = 107
 
 
@@ -25,6 +26,22 @@ class DataDirInUseError(ConflictError):
     """Another process works on the same data directory."""
 
     code = "data_dir_in_use"
+
+
+def allow_open_files() -> int:
+    """Use all the file descriptors that the machine allows; returns how many those are.
+
+    Every miner is one. Login shells and service managers often start processes
+    with 1,024, although many more are allowed to who asks.
+    """
+    import resource  # noqa: PLC0415 - not on every platform
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def die_with_parent(parent_pid: int) -> None:

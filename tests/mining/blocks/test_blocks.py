@@ -138,6 +138,22 @@ async def test_a_short_reorganisation_goes_by_without_a_void(pool: Pool):
     assert await pool.states() == ["found", "confirming"]
 
 
+async def test_a_block_that_was_given_up_late_still_comes_back(pool: Pool):
+    await pool.shares("ann")
+    await pool.found(1, "ann")
+    await pool.step()
+    pool.chain.side, pool.chain.best = pool.chain.best, {}
+    pool.chain.height += 50
+    await pool.step()
+    assert (await pool.block(1)).state is BlockState.ORPHANED
+    # The daemon stood on a wrong branch, or lied, for fifty blocks.
+    pool.chain.best, pool.chain.side = pool.chain.side, {}
+    await pool.step()
+    await pool.step()
+    assert (await pool.block(1)).state is BlockState.MATURE
+    assert (await pool.books("ann"))["ann"] == (MINERS, 0)
+
+
 async def test_an_orphan_that_comes_back_is_credited_anew(pool: Pool):
     await pool.shares("ann")
     await pool.found(1, "ann")

@@ -98,6 +98,31 @@ async def test_where_the_pool_pays_the_network_payees_get_all_of_it(
     await scene.assert_books_hold()
 
 
+async def test_one_script_under_two_names_does_not_stop_the_payouts(
+    scene: PayoutScene, daemon: LiveDaemon
+):
+    lower = address(daemon.coin, 600)
+    scripts = [encode_p2sh(bytes(20), daemon.coin)]
+    for version in daemon.coin.addresses.p2sh[1:]:
+        scripts.append(base58.encode_check(bytes((version,)) + bytes(20)))
+    wallets = [lower, lower.upper(), address(daemon.coin, 601), *scripts]
+    for wallet in wallets:
+        await scene.credit(wallet, LTC)
+    result = await scene.run.run_once()
+    await scene.drain()
+    assert len(result.requested) == len(wallets)
+    sent = [await scene.get(payout) for payout in result.requested]
+    assert {payout.state for payout in sent} == {PayoutState.BROADCAST}
+    (txid,) = {payout.txid for payout in sent}
+    assert txid is not None
+    on_chain = received(daemon, txid)
+    assert on_chain[lower] == sum(p.amount - p.fee for p in sent if p.wallet.lower() == lower)
+    daemon.mine(2)
+    await scene.drain(1)
+    assert [await scene.owed(wallet) for wallet in wallets] == [0] * len(wallets)
+    await scene.assert_books_hold()
+
+
 async def test_two_miners_with_one_address_share_one_output(scene: PayoutScene, daemon: LiveDaemon):
     shared = address(daemon.coin, 500)
     wallets = [address(daemon.coin, 501), address(daemon.coin, 502)]

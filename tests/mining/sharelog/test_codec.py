@@ -55,6 +55,25 @@ def test_rejects_evidence_and_blocks_come_back():
     assert [share.is_block for share in decoded.shares()] == [True]
 
 
+def test_a_group_is_full_before_its_tables_overflow():
+    builder = GroupBuilder()
+    worker = 0
+    while not builder.full:
+        for reason in RejectReason:
+            if not builder.full:
+                builder.reject(BASE_MS, f"w{worker}", reason, 1, b"")
+        worker += 1
+    builder.add(BASE_MS, "good", Job(1, 1), 1, 0)
+    decoded = decode(1, builder.finish("p", "e", 1, GENESIS_HASH))
+    assert len(decoded.rejects) == 0xFFFF
+
+    builder = GroupBuilder()
+    while not builder.full:
+        builder.add(BASE_MS, "x" * 255 + str(builder.count), Job(1, 1), 1, 0)
+    decoded = decode(1, builder.finish("p", "e", 1, GENESIS_HASH))
+    assert len(decoded.workers) > 65_000
+
+
 def test_a_clock_that_is_set_back_never_reorders_shares():
     builder = GroupBuilder()
     for offset in (10, 5, 200_000, 12):

@@ -72,6 +72,7 @@ NONSENSE = [
     {"coinbasevalue": ...}, {"coinbasevalue": -1}, {"coinbasevalue": 1 << 63}, {"coinbasevalue": "5"},
     {"coinbasevalue": 5.0},
     {"bits": ...}, {"bits": "00"}, {"bits": "20ffffff"}, {"bits": "ff7fffff"}, {"bits": "00000000"},
+    {"bits": "03000001", "target": "00" * 31 + "01"}, {"bits": "0f010000", "target": ...},
     {"target": "00" * 32}, {"target": "7fffff" + "00" * 28 + "01"},
     {"curtime": ...}, {"curtime": -1}, {"curtime": 1 << 33}, {"mintime": 1_700_000_601},
     {"maxtime": 1_700_000_599}, {"mintime": "1"},

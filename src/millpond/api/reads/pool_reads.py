@@ -18,7 +18,7 @@ from millpond.api.models import (
     Reject,
     Worker,
 )
-from millpond.api.pagination import Page, decode_cursor, encode_cursor
+from millpond.api.pagination import Page, Place, decode_cursor, encode_cursor
 from millpond.api.ports import PayoutReads
 from millpond.api.reads import convert
 from millpond.api.reads.receipts import wallet_receipts
@@ -124,7 +124,7 @@ class PoolReads:
         self, tx: Tx, *, pool_id: str | None, limit: int, cursor: str | None
     ) -> Page[Block]:
         """Blocks, newest first; a page never ends between two blocks of one height."""
-        below = decode_cursor(cursor, tuple[int])
+        below = decode_cursor(cursor, tuple[Place])
         rows: list[BlockRow] = []
         for terms in self._chosen(pool_id):
             rows += await block_queries.pool_blocks(
@@ -150,7 +150,7 @@ class PoolReads:
 
     async def miners(self, tx: Tx, *, pool_id: str, limit: int, cursor: str | None) -> Page[Miner]:
         """Active addresses, the fastest first; the first thousand can be paged through."""
-        (start,) = decode_cursor(cursor, tuple[int]) or (0,)
+        (start,) = decode_cursor(cursor, tuple[Place]) or (0,)
         terms = self._terms[pool_id]
         now_ms = self._clock.now_ms()
         wanted = min(max(start, 0) + limit + 1, _MINERS)
@@ -290,7 +290,7 @@ class PoolReads:
         One answer looks through a bounded number of groups: a page may be
         short or empty and still have a `next`.
         """
-        below = decode_cursor(cursor, tuple[int])
+        below = decode_cursor(cursor, tuple[Place])
         upto = Position(below[0] - 1, 2**31) if below else None
         found, last = await wallet_receipts(
             self._share_log, pool_id, wallet, upto=upto, limit=limit

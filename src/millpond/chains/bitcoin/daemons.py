@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
@@ -24,6 +25,8 @@ from millpond.chains.coins import Coin
 from millpond.clock import Clock
 
 _SUBMIT_TRIES = 3
+_MAX_HEIGHT = 0x7FFFFFFF
+_HASH = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
 
 class SubmitVerdict(StrEnum):
@@ -281,12 +284,17 @@ def submit_verdict(answer: object) -> tuple[SubmitVerdict, str]:
 
 
 def _tip(info: Any) -> Tip:
-    try:
-        return Tip(
-            height=int(info["blocks"]),
-            block_hash=str(info["bestblockhash"]),
-            work=int(info["chainwork"], 16),
-            initial_download=info["initialblockdownload"] is True,
-        )
-    except (KeyError, TypeError, ValueError):
-        raise RpcProtocolError("getblockchaininfo is not what it should be") from None
+    match info:
+        case {
+            "blocks": int(height),
+            "bestblockhash": str(block_hash),
+            "chainwork": str(work),
+            "initialblockdownload": initial_download,
+        } if 0 <= height <= _MAX_HEIGHT and _HASH.fullmatch(work) and _HASH.fullmatch(block_hash):
+            return Tip(
+                height=height,
+                block_hash=block_hash,
+                work=int(work, 16),
+                initial_download=initial_download is True,
+            )
+    raise RpcProtocolError("getblockchaininfo is not what it should be")

@@ -198,7 +198,7 @@ class RpcEndpoint:
             raise RpcUnavailableError(f"{self.name} is too busy to take a call")
         try:
             document = _DECODER.decode(answer)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise RpcProtocolError(
                 f"{self.name} answered {method} with HTTP {status} and no JSON object"
             ) from None

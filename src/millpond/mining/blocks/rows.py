@@ -21,21 +21,24 @@ from millpond.mining.sharelog.records import Position
 from millpond.store import Tx
 
 _FOLLOWED = 500
+_LOST_FOLLOWED = 100
+"""Blocks beyond maturity in which a lost block is looked at: long enough for a
+daemon that stood on a wrong branch, or told nonsense, to be put right."""
 """Most blocks followed in one pass, the lowest first."""
 
 
 async def followed(tx: Tx, pool_id: str, tip_height: int) -> list[Block]:
-    """Open blocks, and lost ones that may still come back, lowest first."""
+    """Open blocks, then lost ones that may still come back, lowest first."""
     column = block.c
     recent = and_(
         column.state.in_([state.value for state in LOST]),
-        column.height > tip_height - column.required,
+        column.height > tip_height - column.required - _LOST_FOLLOWED,
     )
     is_open = column.state.in_([state.value for state in OPEN])
     query = (
         select(block)
         .where(column.pool_id == pool_id, or_(is_open, recent))
-        .order_by(column.height, column.position)
+        .order_by(recent, column.height, column.position)
         .limit(_FOLLOWED)
     )
     return [block_of(row) for row in await tx.execute(query)]

@@ -252,18 +252,20 @@ class BitcoinPayoutHandler:
 
         When nobody in particular is to blame all of them get it back.
         """
-        await self._void_fee(tx, intent, _payload(intent))
-        payouts = await rows.of_batch(tx, _payload(intent).batch_id)
-        unpayable = self._unpayable.pop(intent.id, {})
+        payload = _payload(intent)
+        await self._void_fee(tx, intent, payload)
+        payouts = await rows.of_batch(tx, payload.batch_id)
+        refused = self._unpayable.pop(intent.id, {})
+        unpayable = {p.id: refused[p.address] for p in payload.payables if p.address in refused}
         if not unpayable:
             await self._payouts.fail(tx, payouts, reason)
             return
-        bad = [payout for payout in payouts if payout.address in unpayable]
+        bad = [payout for payout in payouts if payout.id in unpayable]
         for payout in bad:
-            await self._payouts.fail(tx, [payout], unpayable[payout.address])
+            await self._payouts.fail(tx, [payout], unpayable[payout.id])
         await rows.change(
             tx,
-            [payout for payout in payouts if payout.address not in unpayable],
+            [payout for payout in payouts if payout.id not in unpayable],
             now_ms=self._payouts.clock.now_ms(),
             state=PayoutState.RESERVED,
             batch_id=None,

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import msgspec
 from sqlalchemy import insert, update
 
-from millpond.chains.bitcoin.address import is_address
+from millpond.chains.bitcoin.address import canonical_address, is_address
 from millpond.errors import MillpondError
 from millpond.intents import Intent, Intents
 from millpond.mining.accounts import BALANCE, derived_id
@@ -115,7 +115,7 @@ class PayoutRun:
         wanted = self._settings.enabled if automatic is None else automatic
         async with self._store.read() as tx:
             ready = await rows.waiting(tx, self._coin, PayoutState.RESERVED, limit=MAX_PAYOUTS)
-            payables = [_payable_of(payout) for payout in ready]
+            payables = [self._payable_of(payout) for payout in ready]
             due: list[tuple[str, int]] = []
             if wanted:
                 async for wallet, units in self._due(tx):
@@ -209,7 +209,7 @@ class PayoutRun:
         """Write batches and their intents; a payout is in one batch at a time."""
         async with self._store.begin() as tx:
             reserved = await self._reserved(tx)
-            plan = self._plan([_payable_of(payout) for payout in reserved])
+            plan = self._plan([self._payable_of(payout) for payout in reserved])
             intents = [await self._write_batch(tx, batch) for batch in plan.batches]
         return intents, plan.waiting
 
@@ -259,6 +259,7 @@ class PayoutRun:
             fee_rate=self._settings.fee_rate or ASSUMED_FEE_RATE,
         )
 
-
-def _payable_of(payout: Payout) -> Payable:
-    return Payable(payout.id, payout.address, payout.amount, payout.fee_policy)
+    def _payable_of(self, payout: Payout) -> Payable:
+        # Daemons take a script once in a transaction, however its address is written.
+        address = canonical_address(payout.address, self._coin)
+        return Payable(payout.id, address, payout.amount, payout.fee_policy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from millpond.mining.sharelog.codec import (
     MAX_DELTA_MS,
     MAX_EVIDENCE,
+    MAX_REJECTS,
     MAX_WORKERS,
     SHARE,
     encode,
@@ -49,7 +50,7 @@ class GroupBuilder:
     @property
     def full(self) -> bool:
         """A table of the format has no room for another entry."""
-        return len(self._workers) >= MAX_WORKERS - 1
+        return len(self._workers) >= MAX_WORKERS - 1 or len(self._rejects) >= MAX_REJECTS
 
     def add(self, time_ms: int, worker: str, job: Job, difficulty: int, achieved_bits: int) -> None:
         """Add a credited share."""

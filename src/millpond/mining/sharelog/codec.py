@@ -38,6 +38,7 @@ GENESIS_HASH = bytes(32)
 
 MAX_WORKERS = 0xFFFF
 MAX_JOBS = 0xFFFF
+MAX_REJECTS = 0xFFFF
 MAX_DELTA_MS = 0xFFFF
 MAX_EVIDENCE = 16
 """Refused shares kept as evidence in one group."""

@@ -98,6 +98,7 @@ class Connection(Protocol):
         extranonce1: Of this connection; empty until it has subscribed.
         worker: The name authorized first; empty until then.
         workers: All names authorized.
+        log_names: Of these, names that are logged in another writing, and how.
         start_difficulty: What its port begins with, fixed point.
         difficulty: In force, fixed point.
         fixed: The difficulty never changes.
@@ -115,6 +116,7 @@ class Connection(Protocol):
     extranonce1: bytes
     worker: str
     workers: set[str] | None
+    log_names: dict[str, str] | None
     start_difficulty: int
     difficulty: int
     fixed: bool
@@ -128,8 +130,8 @@ class Connection(Protocol):
     def change_difficulty(self, difficulty: int) -> None:
         """From the next job on."""
 
-    def ease(self, now_ns: int) -> None:
-        """Look whether too few shares came."""
+    def look_after(self, now_ns: int) -> None:
+        """Housekeeping, every few seconds."""
 
     def send(self, data: bytes) -> None:
         """Write, unless the connection is gone."""
@@ -151,7 +153,8 @@ class Host(Protocol):
         coin: What is mined.
         clock: Time.
         limits: What a connection may do.
-        check_worker: Raises a `MillpondError` if a worker's name is no good.
+        check_worker: Gives the name that a worker is logged by; raises a
+            `MillpondError` if its name is no good.
         stats: Counters since the start.
         board: Jobs that are good now.
         log: Where shares go.
@@ -165,7 +168,7 @@ class Host(Protocol):
     coin: Coin
     clock: Clock
     limits: StratumLimits
-    check_worker: Callable[[str], None]
+    check_worker: Callable[[str], str]
     stats: Stats
     board: JobBoard
     log: ShareSink

@@ -274,18 +274,9 @@ class StratumServer:
             for start in range(0, len(sessions), _SWEEP_CHUNK):
                 now = self.clock.monotonic_ns()
                 for session in sessions[start : start + _SWEEP_CHUNK]:
-                    self._look_after(session, now)
+                    session.look_after(now)
                 await self.clock.sleep(_SWEEP_PAUSE_S)
             await self.clock.sleep(_SWEEP_ROUND_S)
-
-    def _look_after(self, session: Connection, now_ns: int) -> None:
-        if session.closed:
-            return
-        late = not session.started and now_ns - session.opened_ns > self.limits.login_s * 1e9
-        if late or now_ns - session.heard_ns > self.limits.idle_s * 1e9:
-            session.abort()
-        else:
-            session.ease(now_ns)
 
 
 class _Broadcast:

@@ -79,6 +79,7 @@ class Session(asyncio.Protocol):
         "_seen_shares",
         "_server",
         "_tail",
+        "_talk",
         "_window_ns",
         "_window_shares",
         "address",
@@ -122,6 +123,7 @@ class Session(asyncio.Protocol):
         self._aliases: dict[str, int] | None = None
         self._generation = 0
         self._tail = b""
+        self._talk = 0
         self._pending = 0
         self._reading = True
         self._malformed = 0
@@ -167,11 +169,15 @@ class Session(asyncio.Protocol):
             return
         lines = data.split(b"\n")
         tail = lines.pop()
-        limit = server.limits.max_line
+        limit, talk_limit = server.limits.max_line, server.limits.max_talk
         now_ms = server.clock.now_ms()
         for line in lines:
             if len(line) > limit:
                 self._close_with("The line is too long")
+                return
+            self._talk += 1
+            if self._talk > talk_limit:
+                self._close_with("Too many messages that are no shares")
                 return
             self._line(line, now_ms)
             if self.transport.is_closing():
@@ -303,6 +309,7 @@ class Session(asyncio.Protocol):
 
     def _after_credit(self) -> None:
         limits = self._server.limits
+        self._talk -= 1
         self._pending += 1
         if self._pending > limits.max_pending and self._reading:
             self._reading = False
@@ -340,7 +347,24 @@ class Session(asyncio.Protocol):
         """End the connection when what is unsent has gone out."""
         if not self.closed:
             self.closed = True
+            self.heard_ns = self._server.clock.monotonic_ns()
             self.transport.close()
+
+    def look_after(self, now_ns: int) -> None:
+        """Housekeeping, every few seconds."""
+        limits = self._server.limits
+        silent_ns = now_ns - self.heard_ns
+        if self.closed:
+            # What is unsent may never go out: the other side does not read.
+            if silent_ns > limits.login_s * 1e9:
+                self.transport.abort()
+            return
+        self._talk = 0
+        late = not self.started and now_ns - self.opened_ns > limits.login_s * 1e9
+        if late or silent_ns > limits.idle_s * 1e9:
+            self.abort()
+        else:
+            self.ease(now_ns)
 
     def _close_with(self, message: str) -> None:
         self._server.stats.malformed += 1

@@ -37,6 +37,8 @@ class StratumLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         login_s: Time to subscribe and authorize.
         idle_s: A connection that sends nothing for as long is closed.
         max_malformed: Lines that are no requests until the connection is closed.
+        max_talk: Lines that are no good share (empty ones too) between two looks of
+            the housekeeping, two seconds or more; one more closes the connection.
         invalid_window: Shares after which the part of invalid ones is looked at.
         invalid_percent: Part of invalid shares that gets an address banned.
         ban_s: How long it stays so.
@@ -51,6 +53,7 @@ class StratumLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     login_s: float = 30.0
     idle_s: float = 900.0
     max_malformed: int = 8
+    max_talk: int = 1_000
     invalid_window: int = 100
     invalid_percent: int = 60
     ban_s: float = 300.0

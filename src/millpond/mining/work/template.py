@@ -18,7 +18,7 @@ import msgspec
 
 from millpond.chains.coins import Coin
 from millpond.errors import InvalidInputError
-from millpond.mining.difficulty import bits_to_target
+from millpond.mining.difficulty import bits_to_target, target_to_difficulty
 
 MAX_TRANSACTIONS = 100_000
 MAX_BLOCK_BYTES = 8_000_000
@@ -27,6 +27,8 @@ MAX_HEIGHT = 0x7FFFFFFF
 MAX_COINBASE_VALUE = (1 << 63) - 1
 MAX_FLAGS_BYTES = 80
 MAX_RULES = 64
+MAX_DIFFICULTY = (1 << 128) - 1
+"""Of a network, fixed point: what the share log holds; 79 bits in the real world."""
 
 _UINT32 = 0xFFFFFFFF
 _COMMITMENT_HEADER = bytes.fromhex("6a24aa21a9ed")
@@ -101,7 +103,7 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not isinstance(gbt, Mapping):
             raise InvalidTemplateError("the template is not an object")
-        bits, target = _target(gbt)
+        bits, target = _target(gbt, coin)
         curtime = _integer(gbt, "curtime", 0, _UINT32)
         mintime, maxtime = _times(gbt, curtime)
         return cls(
@@ -153,13 +155,13 @@ def _hex(source: Mapping[str, Any], name: str, low: int, high: int) -> bytes:
     return data
 
 
-def _target(gbt: Mapping[str, Any]) -> tuple[int, int]:
+def _target(gbt: Mapping[str, Any], coin: Coin) -> tuple[int, int]:
     bits = int.from_bytes(_hex(gbt, "bits", 4, 4), "big")
     try:
         target = bits_to_target(bits)
     except ValueError:
         raise InvalidTemplateError("bits of the template is no target") from None
-    if target == 0:
+    if target == 0 or target_to_difficulty(target, coin.difficulty_1_target) > MAX_DIFFICULTY:
         raise InvalidTemplateError("bits of the template is a target that nothing meets")
     if gbt.get("target") is not None:
         stated = int.from_bytes(_hex(gbt, "target", 32, 32), "big")
