@@ -10,7 +10,7 @@ import pytest
 from millpond.chains.bitcoin.address import encode_segwit
 from millpond.chains.bitcoin.hashes import hash160
 from millpond.chains.coins import coin_named
-from tests.support.litecoind import Litecoind
+from tests.chains.daemons import MWEB_HEIGHT, LitecoinDaemon
 from tests.support.product import Pool
 from tests.support.stratum import StratumMiner
 
@@ -22,14 +22,12 @@ MATURITY = 101
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Litecoind]:
-    with Litecoind(tmp_path / "litecoind") as running:
-        running.make_wallet("network")
-        running.leave_initial_sync("network")
+def daemon() -> Iterator[LitecoinDaemon]:
+    with LitecoinDaemon() as running:
         yield running
 
 
-def pool_for(daemon: Litecoind, data: Path) -> Pool:
+def pool_for(daemon: LitecoinDaemon, data: Path) -> Pool:
     """The example as it is shipped, but for the daemon's address."""
     return Pool(
         data,
@@ -41,7 +39,7 @@ def pool_for(daemon: Litecoind, data: Path) -> Pool:
     )
 
 
-async def find_blocks(pool: Pool, daemon: Litecoind, wallet: str, blocks: int) -> None:
+async def find_blocks(pool: Pool, daemon: LitecoinDaemon, wallet: str, blocks: int) -> None:
     pool.wait_for_line("edge      ready")
     async with StratumMiner("127.0.0.1", pool.stratum_port, f"{wallet}.rig", "scrypt") as miner:
         tip = bytes.fromhex(daemon.rpc("getbestblockhash"))[::-1]
@@ -51,26 +49,25 @@ async def find_blocks(pool: Pool, daemon: Litecoind, wallet: str, blocks: int) -
             await miner.block()
 
 
-def received(daemon: Litecoind, address: str) -> int:
+def received(daemon: LitecoinDaemon, address: str) -> int:
     """Base units that an address holds on the chain, by the daemon's own scan."""
     found = daemon.rpc("scantxoutset", "start", [f"addr({address})"])
     units: int = round(found["total_amount"] * 10**8)
     return units
 
 
-def settle(pool: Pool, daemon: Litecoind, blocks: int, payouts: int) -> list[dict[str, Any]]:
+def settle(pool: Pool, daemon: LitecoinDaemon, blocks: int, payouts: int) -> list[dict[str, Any]]:
     """Let rewards mature and payments confirm, the network mining on."""
-    network = daemon.rpc("getnewaddress", wallet="network")
     pool.until(
         "credited blocks",
         lambda: len(of_pool(pool, "confirming") + of_pool(pool, "mature")) >= blocks,
     )
-    daemon.generate(MATURITY, network)
+    daemon.mine(MATURITY)
     pool.until("mature blocks", lambda: len(of_pool(pool, "mature")) >= blocks)
 
     def settled() -> list[dict[str, Any]] | None:
         if daemon.rpc("getmempoolinfo")["size"] or pool.payments("confirmed", "ltc-regtest"):
-            daemon.generate(1, network)
+            daemon.mine(1)
         done = pool.payments("settled", "ltc-regtest")
         return done if len(done) >= payouts else None
 
@@ -88,7 +85,9 @@ def assert_audit_is_clean(pool: Pool) -> None:
     assert audit.returncode == 0
 
 
-async def test_blocks_are_found_and_paid_before_and_after_mweb(tmp_path: Path, daemon: Litecoind):
+async def test_blocks_are_found_and_paid_before_and_after_mweb(
+    tmp_path: Path, daemon: LitecoinDaemon
+):
     with pool_for(daemon, tmp_path / "data") as pool:
         await find_blocks(pool, daemon, ALICE, 2)
         await find_blocks(pool, daemon, BOB, 1)
@@ -105,8 +104,7 @@ async def test_blocks_are_found_and_paid_before_and_after_mweb(tmp_path: Path, d
             assert daemon.rpc("getrawtransaction", payout["txid"], True)["confirmations"] >= 2
         assert_audit_is_clean(pool)
 
-        daemon.activate_mweb("network")
-        assert daemon.height() == 432
+        daemon.mine_to(MWEB_HEIGHT)
         await find_blocks(pool, daemon, ALICE, 2)
         tip = daemon.rpc("getblock", daemon.rpc("getbestblockhash"), 2)
         assert "mweb" in tip

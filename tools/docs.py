@@ -1,9 +1,8 @@
 """Checks the documentation, and writes the pages that are made from the code.
 
 `python tools/docs.py` fails when a relative link leads nowhere, when a page
-is not in the index, when a generated page is out of date, or when the feature
-register names a test that does not exist. `--write` brings generated pages up
-to date first.
+is not in the index, when a generated page is out of date, or when a page names
+a test that does not exist. `--write` brings generated pages up to date first.
 """
 
 from __future__ import annotations
@@ -61,12 +60,13 @@ def not_in_index() -> Iterator[str]:
 
 
 def unknown_tests() -> Iterator[str]:
-    """Tests named in the register that are not there."""
-    for name in _TEST.findall((DOCS / "features.md").read_text()):
-        path, _, test = name.partition("::")
-        file = ROOT / path
-        if not file.exists() or (test and test not in file.read_text()):
-            yield f"docs/features.md names {name}, which does not exist"
+    """Tests named in any page that are not there."""
+    for page in pages():
+        for name in _TEST.findall(page.read_text()):
+            path, _, test = name.partition("::")
+            file = ROOT / path
+            if not file.exists() or (test and f"def {test}(" not in file.read_text()):
+                yield f"{page.relative_to(ROOT)} names {name}, which does not exist"
 
 
 def main() -> int:

@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import func, select
 
 from millpond.api.tables import idempotency
+from millpond.chains.bitcoin.address import encode_segwit
 from millpond.identity.tables import nonces, sessions
 from millpond.mining.accounts import miner_balance
-from millpond.mining.payouts.tables import payout_table
+from millpond.mining.payouts.tables import payout_setting_table, payout_table
 from tests.api.real_pool import ANN, BOB, COIN, EVE, OPERATOR_KEY, RealPool
 from tests.mining.share_log import POOL
 
@@ -48,6 +49,19 @@ async def test_a_signed_request_reserves_the_payout(pool: RealPool):
     assert answer.json()["state"] == "reserved"
     assert mine.json()["items"] == public.json()["items"] == [answer.json()]
     assert await owed(pool) == (3_150_000_000, 150_000_000)
+
+
+async def test_settings_asked_for_by_another_writing_of_an_address_are_the_same_settings(
+    pool: RealPool,
+):
+    address = encode_segwit(0, bytes(range(20)), COIN)
+    path = f"/api/v1/miners/{address.upper()}/payout-settings"
+    async with pool.client() as client:
+        answer = await client.put(path, content=b'{"threshold": "7"}', headers=OPERATOR)
+    assert answer.status_code == 200, answer.text
+    async with pool.store.read() as tx:
+        query = select(payout_setting_table.c.wallet, payout_setting_table.c.threshold)
+        assert (await tx.execute(query)).all() == [(address, 7 * 10**8)]
 
 
 FORGERIES: list[tuple[dict[str, Any], str]] = [

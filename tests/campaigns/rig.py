@@ -22,7 +22,7 @@ import msgspec
 
 from millpond.mining.sharelog.reader import ShareLogReader
 from millpond.ops.heartbeat import Heartbeat
-from tests.support.litecoind import free_port
+from tests.chains.daemons import free_port
 from tests.support.product import COMMAND, millpond
 from tests.support.stratum import StratumMiner, Tally
 

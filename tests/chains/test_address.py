@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millpond.chains.bitcoin import base58
 from millpond.chains.bitcoin.address import (
     AddressKind,
     address_of_script,
+    canonical_address,
+    encode_p2sh,
     encode_segwit,
     is_address,
     mweb_prefix,
@@ -109,6 +113,25 @@ def test_litecoins_old_and_new_script_hash_forms_pay_the_same_script():
     assert new is not None
     assert new.startswith("M")
     assert script_pubkey(new, LTC) == old.script_pubkey
+    assert canonical_address(old.text, LTC) == new
+
+
+@given(st.sampled_from(sorted(COINS)), st.binary(min_size=20, max_size=20))
+def test_every_writing_of_an_address_has_one_canonical_form(name, program):
+    coin = COINS[name]
+    segwit = encode_segwit(0, program, coin)
+    assert canonical_address(segwit.upper(), coin) == segwit
+    for version in coin.addresses.p2sh:
+        address = base58.encode_check(bytes((version,)) + program)
+        assert canonical_address(address, coin) == encode_p2sh(program, coin)
+
+
+@pytest.mark.parametrize("version", [8, 9])
+def test_outputs_that_only_mweb_makes_are_no_addresses(version):
+    program = bytes(range(32))
+    with pytest.raises(InvalidAddressError, match="MWEB"):
+        parse_address(encode_segwit(version, program, LTC), LTC)
+    assert parse_address(encode_segwit(version, program, BTC), BTC).program == program
 
 
 @pytest.mark.parametrize("coin", ["litecoin", "litecoin-testnet", "litecoin-regtest"])
@@ -127,8 +150,19 @@ def test_any_text_is_an_address_or_a_typed_error(text, name):
     assert address_of_script(address.script_pubkey, COINS[name])
 
 
+def test_a_coin_without_segwit_has_only_the_old_forms():
+    forms = msgspec.structs.replace(LTC.addresses, bech32="")
+    coin = msgspec.structs.replace(LTC, addresses=forms, extension_block=False)
+    script = bytes.fromhex("76a914") + bytes(20) + bytes.fromhex("88ac")
+    address = address_of_script(script, coin)
+    assert address is not None
+    assert script_pubkey(address, coin) == script
+    assert address_of_script(b"\x00\x14" + bytes(20), coin) is None
+    assert not is_address(encode_segwit(0, bytes(20), LTC), coin)
+
+
 @given(
-    st.sampled_from(sorted(COINS)),
+    st.sampled_from(sorted(name for name, coin in COINS.items() if coin.addresses.bech32)),
     st.integers(0, 16),
     st.binary(min_size=20, max_size=20),
 )

@@ -7,6 +7,7 @@ an honest double by what the real daemon does.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -365,11 +366,62 @@ async def test_a_payment_is_followed_through_a_reorganisation(daemon, wallet):
     )
 
 
+async def test_a_wallet_is_opened_by_several_at_once(rpc, wallet):
+    await rpc.call("unloadwallet", wallet.name)
+    others = [Wallet(rpc, wallet.coin, name=wallet.name) for _ in range(4)]
+    await asyncio.gather(*(other.open() for other in others))
+    assert wallet.name in await rpc.call("listwallets")
+    for other in others:
+        await other.close()
+
+
+async def test_a_block_in_the_middle_of_a_look_up_is_no_conflict(daemon, rpc, monkeypatch):
+    wallet = Wallet(rpc, daemon.coin, name=f"w{next(_names)}")
+    await wallet.open()
+    daemon.pay(await wallet.new_address(), 10**8)
+    daemon.mine(1)
+    payment = await wallet.prepare({daemon.miner_address: 10**7}, fee_rate=3000)
+    assert (await wallet.send(payment.raw_hex)).accepted
+    honest, asked = wallet._rpc.call, []
+
+    async def call(method, *params, **options):
+        if method == "getmempoolentry" and method not in asked:
+            daemon.mine(1)
+        asked.append(method)
+        return await honest(method, *params, **options)
+
+    monkeypatch.setattr(wallet._rpc, "call", call)
+    status = await wallet.look_up(payment.txid, inputs=payment.inputs)
+    assert (status.state, status.confirmations) == (TxState.CONFIRMED, 1)
+    assert asked.count("gettransaction") == 2
+    await wallet.close()
+
+
+@pytest.mark.parametrize("name", ["litecoind"])
+async def test_what_the_mempool_would_not_take_is_not_prepared(request, name):
+    daemon = request.getfixturevalue(name)
+    async with daemon.endpoint() as rpc:
+        wallet = Wallet(rpc, daemon.coin, name=f"w{next(_names)}")
+        await wallet.open()
+        daemon.pay(await wallet.new_address(), 10**8)
+        daemon.mine(1)
+        with pytest.raises(RpcVerifyRejectedError, match="too-long-mempool-chain"):
+            for _ in range(30):
+                payment = await wallet.prepare({daemon.miner_address: 10**6}, fee_rate=1000)
+                assert (await wallet.send(payment.raw_hex)).accepted
+        daemon.mine(1)
+        await wallet.prepare({daemon.miner_address: 10**6}, fee_rate=1000)
+        await wallet.close()
+
+
 async def test_receipts_name_every_unit_that_came_and_no_change(daemon, rpc, wallet):
     since = await rpc.call("getbestblockhash")
     address = await wallet.new_address()
     txid = daemon.pay(address, 12_345_678)
-    waiting = await wallet.received_since(since)
+    # A real daemon's wallet hears of the payment a moment after the network does.
+    async with asyncio.timeout(30):
+        while not (waiting := await wallet.received_since(since)).receipts:
+            await asyncio.sleep(0.02)
     assert [(r.txid, r.sat, r.confirmations) for r in waiting.receipts] == [(txid, 12_345_678, 0)]
     payment = await wallet.prepare({daemon.miner_address: 10**7}, fee_rate=3000)
     assert (await wallet.send(payment.raw_hex)).accepted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from coincurve import PrivateKey
 
@@ -126,6 +127,21 @@ async def test_a_directory_of_other_rules_is_refused(tmp_path):
     first.load()
     first.storage.close()
     other = Devchain(demo_params(COIN), SystemClock(), Storage(tmp_path))
+    with pytest.raises(DevchainStorageError):
+        other.load()
+    other.storage.close()
+
+
+async def test_a_directory_outlives_changes_of_the_coins_row_that_change_no_block(tmp_path):
+    first = Devchain(easy_params(COIN), SystemClock(), Storage(tmp_path))
+    first.load()
+    first.storage.close()
+    coin = msgspec.structs.replace(COIN, chain="dev", template_rules=("segwit", "more"))
+    again = Devchain(easy_params(coin), SystemClock(), Storage(tmp_path))
+    again.load()
+    again.storage.close()
+    harder = msgspec.structs.replace(COIN, maturity=COIN.maturity + 1)
+    other = Devchain(easy_params(harder), SystemClock(), Storage(tmp_path))
     with pytest.raises(DevchainStorageError):
         other.load()
     other.storage.close()

@@ -152,6 +152,8 @@ class Campaign:
                 e.at_ms
                 for e in events
                 if e.to_state in {IntentState.SENT, IntentState.CONFIRMED, *FINAL}
+                # A refused one gives its lane up before a person has decided.
+                or e.reason.startswith("refused: ")
             ]
             assert len(signed) <= 1
             if signed:

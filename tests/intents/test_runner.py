@@ -16,7 +16,7 @@ from millpond.intents import (
     Rejected,
     Unknown,
 )
-from millpond.intents.errors import IntentConflictError
+from millpond.intents.errors import IntentConflictError, IntentMayBeEffectiveError
 from millpond.intents.latency import stage_latencies
 from millpond.store import Store
 from millpond.store.events import read_events
@@ -89,15 +89,29 @@ async def test_an_answer_lost_after_acceptance_is_found_and_nothing_is_sent_agai
     assert len(scene.handler.sent) == 1
 
 
-async def test_a_refusal_is_held_against_look_ups_before_the_money_returns(scene: Scene):
-    intent = await scene.create()
+async def test_a_refusal_is_held_against_look_ups_and_then_waits_for_a_person(scene: Scene):
+    """What was signed and sent stays valid: whoever has the bytes may still bring them in."""
+    intent = await scene.create(lane="wallet")
+    second = await scene.create("second", lane="wallet")
     scene.handler.sends.append(Rejected("no"))
-    scene.handler.looks.extend([NotFound()] * 5)
+    scene.handler.looks.extend([NotFound()] * 2)
     await scene.drain()
-    assert await money(scene) == []
+    assert (await scene.get(intent)).state is IntentState.SENDING
+    assert (await scene.get(second)).state is IntentState.CREATED
     await scene.drain(5)
-    assert (await scene.get(intent)).state is IntentState.FAILED
-    assert await money(scene) == [{"released": "k"}]
+    await scene.drain(1)
+    frozen = await scene.get(intent)
+    assert (frozen.state, frozen.reason) == (IntentState.FROZEN, "refused: no")
+    assert await money(scene) == [{"settled": "second"}]
+    with pytest.raises(IntentMayBeEffectiveError):
+        await scene.operator.retry(intent.id, actor="anna", reason="again")
+    with pytest.raises(IntentMayBeEffectiveError):
+        await scene.operator.abandon(intent.id, actor="anna", reason="refused")
+    # It comes in after all, and is booked as what it is.
+    await scene.operator.release(intent.id, actor="anna", reason="it is in a block")
+    await scene.drain(5)
+    assert (await scene.get(intent)).state is IntentState.SETTLED
+    assert await money(scene) == [{"settled": "second"}, {"settled": "k"}]
 
 
 async def test_a_wrong_refusal_does_not_return_the_money(scene: Scene):

@@ -82,6 +82,30 @@ def test_pools_and_daemons_must_fit_together():
     assert "daemons[0]: has a cookie file and a user" in text
 
 
+def test_rewards_that_nobody_could_be_paid_are_named():
+    found = faults_of(
+        """
+        [[pools]]
+        id = "a"
+        coin = "litecoin"
+        [pools.rewards]
+        donation_bp = 100
+        donation_wallet = "mine"
+        [pools.rewards.parts]
+        "LTC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KGMN4N9" = 1
+        [pools.rewards.overrides."ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9.rig"]
+        fee_bp = 0
+        [[daemons]]
+        coin = "litecoin"
+        url = "http://x"
+        """
+    )
+    assert len(found) == 2
+    assert found[0].startswith("pools[0].rewards.donation_wallet: ")
+    assert found[1].startswith("pools[0].rewards.parts: ")
+    assert "is written ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9" in found[1]
+
+
 def test_a_section_in_the_wrong_shape_is_named():
     found = faults_of('http = 1\n[daemons]\ncoin = "devcoin"')
     assert "http: is a section, not a single value" in found

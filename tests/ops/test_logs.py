@@ -71,6 +71,32 @@ def test_in_files_everything_is_kept_and_only_warnings_are_shown(stream: io.Stri
     assert "alarming" in stream.getvalue()
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_shows_no_local_variables(stream: io.StringIO, form: str):
+    set_up_logs(LogSettings(format=form), "edge", stream=stream)  # type: ignore[arg-type]
+    secret = bytes.fromhex("62617474657279").decode()
+
+    def fail(phrase: str) -> None:
+        words = [phrase]
+        raise RuntimeError(f"{len(words)} words")
+
+    try:
+        fail(secret)
+    except RuntimeError:
+        structlog.get_logger().exception("failed")
+    assert "1 words" in stream.getvalue()
+    assert secret not in stream.getvalue()
+
+
+def test_what_is_nested_too_deep_to_look_through_is_hidden(stream: io.StringIO):
+    set_up_logs(LogSettings(format="json"), "edge", stream=stream)
+    deep: object = {"password": "hush"}
+    for _ in range(10):
+        deep = {"more": deep}
+    structlog.get_logger().info("deep", facts=deep)
+    assert "hush" not in stream.getvalue()
+
+
 def test_a_full_disk_gives_no_stack_traces(stream, tmp_path, capfd):
     (tmp_path / "edge.log").symlink_to("/dev/full")
     set_up_logs(LogSettings(to="files"), "edge", log_dir=tmp_path, stream=stream)

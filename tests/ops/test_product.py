@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.postgres import PostgresServer, apart
 from tests.support.product import Pool, environment, millpond
 
 QUICK: dict[str, Any] = {"devchain__block_time_s": 1, "miner__load": 0.3}
@@ -106,6 +107,18 @@ def test_killing_the_tree_leaves_no_process_and_starting_again_keeps_the_data(tm
         order = [line.split()[0] for line in pool.lines if line.endswith(" stopped")]
         assert order[:2] == ["miner", "edge"]
         assert order[-2:] == ["devchain", "all"]
+
+
+def test_postgresql_alone_holds_books_and_shares(tmp_path: Path, postgres_server: PostgresServer):
+    url = apart(postgres_server.create(migrated=False))
+    with Pool(tmp_path / "data", **QUICK, database__url=url, sharelog__url=url) as pool:
+        pool.until("credited block", lambda: pool.blocks("confirming"))
+        assert not [line for line in pool.lines if "sharelog_" in line]
+        result = pool.command("audit")
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert pool.stop() == 0
+    assert not list((tmp_path / "data").glob("*.db"))
+    apart(postgres_server.drop(url))
 
 
 def test_a_taken_port_gives_way_with_a_word_and_a_killed_part_comes_back(tmp_path: Path):

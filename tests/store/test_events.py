@@ -2,8 +2,16 @@
 
 import asyncio
 
+from millpond.clock import ManualClock
 from millpond.store import Store
-from millpond.store.events import last_event_id, prune_events, publish, read_events
+from millpond.store.events import (
+    KEPT_MS,
+    EventPruner,
+    last_event_id,
+    prune_events,
+    publish,
+    read_events,
+)
 
 
 async def test_events_come_back_in_order_and_by_topic(store: Store):
@@ -39,6 +47,16 @@ async def test_pruned_ids_never_come_again(store: Store):
         assert await prune_events(tx, before_ms=99) == 3
     async with store.begin() as tx:
         assert await publish(tx, "t", {}, now_ms=1) > last
+
+
+async def test_events_are_kept_for_their_time_and_no_longer(store: Store):
+    clock = ManualClock()
+    async with store.begin() as tx:
+        for age_ms in (KEPT_MS + 1, KEPT_MS, 0):
+            await publish(tx, "t", {"age": age_ms}, now_ms=clock.now_ms() - age_ms)
+    assert await EventPruner(store, clock).run_once() is False
+    async with store.read() as tx:
+        assert [event.payload["age"] for event in await read_events(tx, after=0)] == [KEPT_MS, 0]
 
 
 async def test_a_reader_that_follows_the_ids_misses_nothing(store: Store):

@@ -58,13 +58,6 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     details: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class RateLimitedError(MillpondError):
-    """Too many requests from one address."""
-
-    code = "rate_limited"
-    http_status = 429
-
-
 def problem(status: int, code: str, detail: str, **details: Any) -> Problem:
     """Make a problem."""
     title = HTTPStatus(status).phrase

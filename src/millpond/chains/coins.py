@@ -25,7 +25,8 @@ class AddressForms(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         p2pkh: Base58check version byte of pay-to-public-key-hash.
         p2sh: Base58check version bytes of pay-to-script-hash, the usual first.
-        bech32: Human-readable part of segwit addresses (BIP 173, BIP 350).
+        bech32: Human-readable part of segwit addresses (BIP 173, BIP 350); empty
+            for a coin without segwit.
         message_magic: First line of a signed message, before the text.
     """
 
@@ -50,6 +51,8 @@ class Coin(msgspec.Struct, frozen=True, kw_only=True):
         addresses: How addresses are written.
         extension_block: True if a template's `mweb` goes behind the transactions.
         retarget_blocks: Blocks between difficulty changes.
+        chain: What the daemon's `getblockchaininfo` calls the network; empty if
+            that is not to be checked.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Coin(msgspec.Struct, frozen=True, kw_only=True):
     addresses: AddressForms
     extension_block: bool = False
     retarget_blocks: int = 2016
+    chain: str = ""
 
     @property
     def asset(self) -> Asset:
@@ -70,13 +74,14 @@ class Coin(msgspec.Struct, frozen=True, kw_only=True):
         return Asset(self.ticker, self.decimals)
 
 
-def _bitcoin(name: str, ticker: str, p2pkh: int, p2sh: int, bech32: str) -> Coin:
+def _bitcoin(name: str, ticker: str, p2pkh: int, p2sh: int, bech32: str, *, chain: str) -> Coin:
     return Coin(
         name=name,
         ticker=ticker,
         proof_of_work="sha256d",
         difficulty_1_target=SHA256D_DIFFICULTY_1,
         block_time_s=600,
+        chain=chain,
         addresses=AddressForms(
             p2pkh=p2pkh,
             p2sh=(p2sh,),
@@ -86,13 +91,16 @@ def _bitcoin(name: str, ticker: str, p2pkh: int, p2sh: int, bech32: str) -> Coin
     )
 
 
-def _litecoin(name: str, ticker: str, p2pkh: int, p2sh: tuple[int, ...], bech32: str) -> Coin:
+def _litecoin(
+    name: str, ticker: str, p2pkh: int, p2sh: tuple[int, ...], bech32: str, *, chain: str
+) -> Coin:
     return Coin(
         name=name,
         ticker=ticker,
         proof_of_work="scrypt",
         difficulty_1_target=SCRYPT_DIFFICULTY_1,
         block_time_s=150,
+        chain=chain,
         template_rules=("mweb", "segwit"),
         extension_block=True,
         addresses=AddressForms(
@@ -125,12 +133,12 @@ def _devcoin(name: str, ticker: str, proof_of_work: str, difficulty_1_target: in
 COINS: dict[str, Coin] = {
     coin.name: coin
     for coin in (
-        _bitcoin("bitcoin", "BTC", 0, 5, "bc"),
-        _bitcoin("bitcoin-testnet", "tBTC", 111, 196, "tb"),
-        _bitcoin("bitcoin-regtest", "rBTC", 111, 196, "bcrt"),
-        _litecoin("litecoin", "LTC", 48, (50, 5), "ltc"),
-        _litecoin("litecoin-testnet", "tLTC", 111, (58, 196), "tltc"),
-        _litecoin("litecoin-regtest", "rLTC", 111, (58, 196), "rltc"),
+        _bitcoin("bitcoin", "BTC", 0, 5, "bc", chain="main"),
+        _bitcoin("bitcoin-testnet", "tBTC", 111, 196, "tb", chain="test"),
+        _bitcoin("bitcoin-regtest", "rBTC", 111, 196, "bcrt", chain="regtest"),
+        _litecoin("litecoin", "LTC", 48, (50, 5), "ltc", chain="main"),
+        _litecoin("litecoin-testnet", "tLTC", 111, (58, 196), "tltc", chain="test"),
+        _litecoin("litecoin-regtest", "rLTC", 111, (58, 196), "rltc", chain="regtest"),
         _devcoin("devcoin", "DEV", "sha256d", SHA256D_DIFFICULTY_1),
         _devcoin("devcoin-scrypt", "DEVS", "scrypt", SCRYPT_DIFFICULTY_1),
     )

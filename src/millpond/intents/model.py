@@ -43,7 +43,7 @@ TRANSITIONS: dict[IntentState, frozenset[IntentState]] = {
     _S.SIGNED: frozenset(
         {_S.SENDING, _S.SENT, _S.CONFIRMED, _S.SETTLED, _S.FAILED, _S.FROZEN, _S.ABANDONED}
     ),
-    _S.SENDING: frozenset({_S.SENT, _S.CONFIRMED, _S.SETTLED, _S.FAILED, _S.FROZEN, _S.ABANDONED}),
+    _S.SENDING: frozenset({_S.SENT, _S.CONFIRMED, _S.SETTLED, _S.FROZEN, _S.ABANDONED}),
     _S.SENT: frozenset({_S.SENDING, _S.CONFIRMED, _S.SETTLED, _S.FROZEN, _S.ABANDONED}),
     _S.CONFIRMED: frozenset({_S.SENT, _S.SENDING, _S.SETTLED, _S.FROZEN}),
     _S.FROZEN: LIVE | {_S.ABANDONED},

@@ -219,8 +219,11 @@ def _gives_lane_up(intent: Intent) -> bool:
     """A lane is held from the claim of a new intent until its body is known outside.
 
     A frozen intent whose body may have been sent keeps its lane: the next
-    preparation might use up what that body needs.
+    preparation might use up what that body needs. One whose only sending was
+    refused does not: using up what it needs is the best that can happen to it.
     """
+    if intent.state is IntentState.FROZEN and intent.refused and intent.sends == 1:
+        return True
     state = intent.frozen_from if intent.state is IntentState.FROZEN else intent.state
     if state is IntentState.CREATED:
         return intent.locked_by is None

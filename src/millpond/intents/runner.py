@@ -4,7 +4,7 @@ The rules, in the order in which they keep a thing from happening twice:
 the body is stored before it is sent; `sending` is written before the first
 byte leaves; in `sending` the next act is always a look-up; only when look-ups
 have found nothing for the whole of the patience are the same bytes sent
-again; what was sent more than once is never given up by a machine.
+again; what was sent is never given up by a machine.
 """
 
 from __future__ import annotations
@@ -242,10 +242,11 @@ class Runner:
         return marked
 
     async def _rejected(self, intent: Intent, reason: str) -> None:
-        """Believe a refusal only when the outside world does not know the identity either.
+        """Note a refusal; it settles nothing by itself.
 
-        A first refusal is held against look-ups for the whole of the patience.
-        After a second sending it settles nothing: the first may have arrived.
+        A first refusal is held against look-ups for the whole of the patience
+        and then waits for a person. After a second sending it is only one more
+        failure: the first may have arrived.
         """
         now_ms = self._clock.now_ms()
         if intent.sends > 1:
@@ -266,7 +267,8 @@ class Runner:
         elif now_ms < intent.asked_ms + policy.patience_ms:
             await self._let_go(intent, intent.asked_ms + policy.patience_ms)
         elif intent.refused and intent.sends == 1 and intent.state is _S.SENDING:
-            await self._fail(intent, intent.refused)
+            # The bytes have left this machine and stay valid: somebody may still bring them in.
+            await self._freeze(intent, f"refused: {intent.refused}")
         else:
             await self._send(intent)
 

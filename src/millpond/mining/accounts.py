@@ -61,11 +61,6 @@ def wallet_of(worker: str) -> str:
     return worker.partition(".")[0]
 
 
-def worker_name_of(worker: str) -> str:
-    """The part behind the address; empty when the miner gave none."""
-    return worker.partition(".")[2]
-
-
 def derived_id(kind: str, *parts: str) -> str:
     """A transfer id that follows from what the transfer is for.
 

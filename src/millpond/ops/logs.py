@@ -73,6 +73,12 @@ def set_up_logs(
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
 
 
+# Local variables hold keys and passwords under any name: a traceback shows none.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
+
 class _LogFile(logging.handlers.RotatingFileHandler):
     """A file that turns over; what a full disk does not take is left out silently."""
 
@@ -82,9 +88,14 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
 def _formatter(shared: list[Any], *, as_json: bool, colors: bool) -> logging.Formatter:
     renderer: list[Any] = (
-        [structlog.processors.dict_tracebacks, redact, structlog.processors.JSONRenderer()]
+        [_TRACEBACKS, redact, structlog.processors.JSONRenderer()]
         if as_json
-        else [redact, structlog.dev.ConsoleRenderer(colors=colors)]
+        else [
+            redact,
+            structlog.dev.ConsoleRenderer(
+                colors=colors, exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -114,7 +125,8 @@ def _clean(value: Any, depth: int = 0) -> Any:
         }
     if isinstance(value, list | tuple) and depth < 6:
         return [_clean(item, depth + 1) for item in value]
-    return value
+    # Too deep to be looked through, so it is not shown.
+    return _HIDDEN if isinstance(value, dict | list | tuple) else value
 
 
 def _with_part(part: str) -> Any:

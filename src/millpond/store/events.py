@@ -15,9 +15,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, delete, insert, select
 
-from millpond.store.engine import Tx
+from millpond.clock import Clock
+from millpond.store.engine import Store, Tx
 from millpond.store.sql import any_of
 from millpond.store.types import JsonText, metadata
+
+KEPT_MS = 30 * 24 * 3_600_000
+"""How long an event can be read: 30 days."""
 
 events = Table(
     "event",
@@ -94,3 +98,17 @@ async def prune_events(tx: Tx, *, before_ms: int, limit: int = MAX_PAGE) -> int:
     oldest = select(events.c.id).where(events.c.at_ms < before_ms).order_by(events.c.id)
     gone = await tx.execute(delete(events).where(events.c.id.in_(oldest.limit(limit))))
     return int(gone.rowcount)
+
+
+class EventPruner:
+    """Drops events that nobody can want any more, so that the table stays bounded."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def run_once(self) -> bool:
+        """Drop one page of what is older than `KEPT_MS`; True if there may be more."""
+        async with self._store.begin() as tx:
+            gone = await prune_events(tx, before_ms=self._clock.now_ms() - KEPT_MS)
+        return gone == MAX_PAGE

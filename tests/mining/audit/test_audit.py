@@ -19,7 +19,7 @@ from millpond.mining.rewards import RewardSettings
 from millpond.mining.sharelog.tables import groups
 from millpond.money.model import Transfer
 from millpond.store import Store
-from tests.mining.blocks.pool import COIN, REWARD, Pool, hash_of
+from tests.mining.blocks.pool import COIN, ONE, REWARD, Pool, hash_of
 from tests.mining.share_log import POOL, HandLog
 
 on_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
@@ -34,6 +34,8 @@ class ToldWallet:
     payments: list[Receipt] = field(default_factory=list)
     extra: int = 0
     reward: int = REWARD
+    last_block: str = ""
+    asked: list[str | None] = field(default_factory=list)
 
     def _coinbases(self) -> list[Receipt]:
         chain = self.pool.chain
@@ -45,7 +47,8 @@ class ToldWallet:
         return found
 
     async def received_since(self, block_hash: str | None = None) -> Receipts:
-        return Receipts((*self._coinbases(), *self.payments), (), "")
+        self.asked.append(block_hash)
+        return Receipts((*self._coinbases(), *self.payments), (), self.last_block)
 
     async def balance(self) -> Balance:
         if self.pool.chain.down:
@@ -188,6 +191,38 @@ async def test_a_coinbase_of_somebody_else_becomes_capital_at_its_maturity(audit
 
 
 @on_sqlite
+async def test_a_wallet_that_is_behind_the_chain_is_asked_again_from_before(audited: Audited):
+    """Its daemon catches up while another one tells the tip."""
+    wallet, chain = audited.wallet, audited.pool.chain
+    chain.height += 1000
+    wallet.last_block = "far behind"
+    wallet.asked.clear()
+    await audited.watch.run_once()
+    await audited.watch.run_once()
+    wallet.last_block = ""
+    await audited.watch.run_once()
+    await audited.watch.run_once()
+    assert wallet.asked[:3] == [wallet.asked[0]] * 3
+    assert wallet.asked[3] == f"anchor-{chain.height - 26}"
+
+
+@on_sqlite
+async def test_a_block_of_very_many_miners_is_audited_whole(
+    store: Store, hand_log: HandLog, clock: ManualClock
+):
+    audited = Audited(Pool(store, hand_log, clock))
+    await audited.pool.shares(
+        *(f"miner-{number}" for number in range(5_100)), difficulty=ONE // 100
+    )
+    await audited.pool.found(1, "ann")
+    await audited.pool.step()
+    audited.pool.chain.height += 8
+    await audited.pool.step()
+    report = await audited.audit()
+    assert report.clean, report.table()
+
+
+@on_sqlite
 async def test_a_daemon_that_does_not_answer_is_not_called_agreement(audited: Audited):
     audited.pool.chain.down = True
     report = await audited.audit()
@@ -236,7 +271,7 @@ async def test_a_block_that_lost_its_row_is_found(audited: Audited):
 async def test_an_allocation_that_was_changed_is_found(audited: Audited):
     of_ann = (block_line.c.block_hash == hash_of(1)) & (block_line.c.wallet == "ann")
     await audited.execute(update(block_line).where(of_ann).values(amount=1))
-    assert drifts(await audited.audit()) == {"rewards", "reward_transfers"}
+    assert drifts(await audited.audit()) == {"rewards", "reward_transfers", "miners"}
 
 
 @on_sqlite
@@ -252,7 +287,7 @@ async def test_a_reward_that_the_ledger_holds_twice_is_found(audited: Audited):
             reference=f"block:{hash_of(1)}",
         )
         await ledger.reserve(tx, [again])
-    assert drifts(await audited.audit()) == {"reward_transfers", "wallet"}
+    assert drifts(await audited.audit()) == {"reward_transfers", "miners", "wallet"}
 
 
 @on_sqlite
@@ -261,6 +296,31 @@ async def test_a_state_that_does_not_fit_the_ledger_is_found(audited: Audited):
         update(block).where(block.c.block_hash == hash_of(3)).values(state="mature")
     )
     assert drifts(await audited.audit()) == {"block_credit", "block_on_chain"}
+
+
+@pytest.mark.parametrize("credit", ["pending", "posted", "none"])
+@on_sqlite
+async def test_an_orphan_that_is_still_credited_is_found(audited: Audited, credit: str):
+    of_orphan = block.c.block_hash == hash_of(2)
+    await audited.execute(update(block).where(of_orphan).values(credit=credit))
+    assert "block_credit" in drifts(await audited.audit())
+
+
+@on_sqlite
+async def test_a_balance_that_no_share_earned_is_found(audited: Audited):
+    """Balanced, referenced, and nobody's work: the operator's capital goes to a friend."""
+    forged = Transfer(
+        id="forged",
+        debit=capital(COIN),
+        credit=miner_balance(COIN, "eve"),
+        amount=COIN.asset.amount(5),
+        code="reward",
+        reference="",
+    )
+    async with audited.pool.store.begin() as tx:
+        await audited.pool.ledger.post(tx, [forged])
+    (row,) = (await audited.audit()).drifts
+    assert (row.check, "eve" in row.subject) == ("miners", True)
 
 
 @on_sqlite
@@ -299,4 +359,4 @@ async def test_pps_is_recounted_and_a_payment_too_much_is_found(
     await audited.execute(
         update(pps_account).where(pps_account.c.wallet == "ann").values(paid=10_000)
     )
-    assert drifts(await audited.audit()) == {"pps_worth", "pps_booked"}
+    assert drifts(await audited.audit()) == {"pps_worth", "pps_booked", "miners"}

@@ -4,18 +4,22 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from sqlalchemy import select, update
 
-from millpond.chains.bitcoin.address import script_pubkey
+from millpond.chains.bitcoin.address import encode_segwit, script_pubkey
 from millpond.chains.bitcoin.daemons import DaemonSet
+from millpond.chains.bitcoin.payment import TxState, TxStatus
 from millpond.chains.bitcoin.wallet import Wallet
 from millpond.clock import Ids, ManualClock, SeededEntropy
 from millpond.intents import Intents, Runner
+from millpond.mining.accounts import capital
 from millpond.mining.audit import AuditedCoin, AuditedPool, Report, audit
 from millpond.mining.blocks.model import BlockState
 from millpond.mining.blocks.queries import find_block
 from millpond.mining.blocks.walletwatch import WalletWatch
 from millpond.mining.payouts import BitcoinPayoutHandler, PayoutRun, Payouts
 from millpond.mining.payouts.settings import PayoutSettings
+from millpond.mining.payouts.tables import payout_table
 from millpond.store import Store
 from tests.chains.blocks import BlockPlan
 from tests.chains.daemons import DevchainDaemon, LitecoinDaemon, LiveDaemon
@@ -121,8 +125,7 @@ async def test_from_a_share_to_a_payment_the_audit_agrees(site: Site):
     daemon.rpc("createwallet", "elsewhere")
     elsewhere = daemon.rpc("getnewaddress", wallet="elsewhere")
     miner = daemon.rpc("getnewaddress", wallet="elsewhere")
-    # The same script in capitals is another balance and the same output.
-    await site.pool.shares(f"{miner}.rig", f"{miner.upper()}.rig", f"{miner}.rig")
+    await site.pool.shares(f"{miner}.rig", f"{miner}.rig")
     first = await site.find(f"{miner}.rig")
     await site.step()
     assert await site.state(first) is BlockState.CONFIRMING
@@ -131,8 +134,8 @@ async def test_from_a_share_to_a_payment_the_audit_agrees(site: Site):
     await site.step()
     assert await site.state(first) is BlockState.MATURE
     await site.agrees()
-    books = await site.pool.books(miner, miner.upper())
-    assert books[miner][0] > books[miner.upper()][0] > 0
+    balance = (await site.pool.books(miner))[miner][0]
+    assert balance > 0
     await site.payout_run.run_once()
     while await site.runner.run_once():
         pass
@@ -150,8 +153,74 @@ async def test_from_a_share_to_a_payment_the_audit_agrees(site: Site):
     )
     unspent = daemon.rpc("listunspent", wallet="elsewhere")
     received = sum(int(row["amount"] * 10**8) for row in unspent if row["address"] == miner)
-    assert 0 < books[miner][0] + books[miner.upper()][0] - received < 100_000
+    assert 0 < balance - received < 100_000
+    await plant_wrong_payouts(site)
     await plant_a_payment_that_nobody_booked(site, elsewhere)
+
+
+async def plant_wrong_payouts(site: Site) -> None:
+    """Each lie about the one settled payout is found by the check that is there for it."""
+    column = payout_table.c
+    async with site.pool.store.read() as tx:
+        row = (await tx.execute(select(payout_table))).mappings().one()
+    stranger = encode_segwit(0, bytes(20), site.daemon.coin)
+    for lie, checks in (
+        ({"amount": row["amount"] + 1}, {"payout_booked", "payout_paid", "miners"}),
+        ({"fee": row["fee"] + 1}, {"payout_paid"}),
+        ({"address": stranger}, {"payout_paid"}),
+        # The money is in the chain and the books say that it came back.
+        ({"state": "failed"}, {"payout_booked", "miners"}),
+    ):
+        async with site.pool.store.begin() as tx:
+            await tx.execute(update(payout_table).where(column.id == row["id"]).values(**lie))
+        assert {drift.check for drift in (await site.audit()).drifts} == checks, lie
+        truth = {name: row[name] for name in lie}
+        async with site.pool.store.begin() as tx:
+            await tx.execute(update(payout_table).where(column.id == row["id"]).values(**truth))
+    honest = site.wallet.look_up
+
+    async def lost(txid: str, **_: object) -> TxStatus:
+        return TxStatus(txid, TxState.NOT_FOUND)
+
+    site.wallet.look_up = lost  # type: ignore[method-assign]
+    assert {drift.check for drift in (await site.audit()).drifts} == {"payout_on_chain"}
+    site.wallet.look_up = honest  # type: ignore[method-assign]
+    await site.agrees()
+
+
+@on_both
+async def test_a_payment_to_the_pools_own_wallet_becomes_capital_and_the_audit_agrees(site: Site):
+    """The operator mines too, to an address of the very wallet that pays."""
+    daemon, maturity = site.daemon, site.daemon.coin.maturity
+    daemon.rpc("createwallet", "elsewhere")
+    elsewhere = daemon.rpc("getnewaddress", wallet="elsewhere")
+    await site.pool.shares(f"{site.address}.rig", f"{elsewhere}.rig")
+    await site.find(f"{site.address}.rig")
+    await site.step()
+    daemon.mine(maturity, elsewhere)
+    await site.step()
+    before = await site.pool.books(site.address)
+    owed = before[site.address][0]
+    assert owed > 0
+    await site.payout_run.run_once()
+    while await site.runner.run_once():
+        pass
+    await site.agrees()
+    for confirmations in (1, 2, 7):
+        daemon.mine(confirmations, elsewhere)
+        site.clock.advance(10)
+        while await site.runner.run_once():
+            pass
+        await site.agrees()
+        await site.step()
+        await site.agrees()
+    after = await site.pool.books(site.address, elsewhere)
+    assert site.address not in after
+    assert elsewhere not in after
+    async with site.pool.store.read() as tx:
+        lines = await site.pool.ledger.statement(tx, capital(daemon.coin), limit=1000)
+    # What the operator was owed came back as capital, less the fee of an output.
+    assert 0 < owed - lines[-1].change.units < 100_000
 
 
 async def plant_a_payment_that_nobody_booked(site: Site, elsewhere: str) -> None:

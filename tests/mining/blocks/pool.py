@@ -52,7 +52,7 @@ class Pool:
         required = BlockSettings().required(self.coin)
         folders: list[Any] = [Statistics(), Rounds(self.coin, self.clock, required=required)]
         if scheme_from(self.rewards).pays_shares:
-            folders.append(SharePurchases(self.ledger, self.coin, self.rewards))
+            folders.append(SharePurchases(self.ledger, self.coin, self.rewards, self.clock))
         self.fold = Fold(self.store, self.log.reader, POOL, self.clock, folders=folders)
         self.blocks = Blocks(
             self.store,

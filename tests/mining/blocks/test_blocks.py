@@ -179,6 +179,24 @@ async def test_an_orphan_that_comes_back_is_credited_anew(pool: Pool):
     }
 
 
+async def test_a_block_that_comes_back_is_credited_by_the_terms_that_miners_were_told(
+    store: Store, hand_log: HandLog, clock: ManualClock
+):
+    pool = Pool(store, hand_log, clock)
+    await pool.shares("ann")
+    await pool.found(1, "ann")
+    await pool.step()
+    pool.chain.side, pool.chain.best = pool.chain.best, {}
+    pool.chain.height += 6
+    await pool.step()
+    # Meanwhile the operator changes to PPS: new blocks would be the pool's own.
+    later = Pool(store, hand_log, clock, RewardSettings(scheme="pps", block_reward=1))
+    later.chain.best = pool.chain.side
+    later.chain.height = pool.chain.height - 3
+    await later.step()
+    assert await later.books("ann") == {"wallet": (0, REWARD), "fees": (0, FEE), "ann": (0, MINERS)}
+
+
 async def test_a_block_that_no_daemon_knows_is_submitted_again(pool: Pool):
     await pool.found(1, "ann", on_chain=False)
     await pool.candidate(1, "ann", b"the block")
@@ -307,6 +325,21 @@ async def test_pps_pays_shares_at_once_and_blocks_to_the_risk_account(
     assert (await pool.books())["risk"] == (REWARD - 270, 0)
 
 
+async def test_pps_goes_on_paying_after_an_edge_was_ahead_of_its_time(
+    store: Store, hand_log: HandLog, clock: ManualClock
+):
+    terms = RewardSettings(scheme="pps", block_reward=1000, fee_bp=0, credit_interval_s=60)
+    pool = Pool(store, hand_log, clock, terms)
+    in_ten_years = clock.now_ms() + 10 * 365 * 86_400_000
+    await hand_log.group([(in_ten_years, "ann", 100, NETWORK, 10 * ONE, 0x1B00FFFF)])
+    await pool.step()
+    for paid in (100, 200):
+        clock.advance(60)
+        await pool.shares("ann")
+        await pool.step()
+        assert (await pool.books("ann"))["ann"] == (paid, 0)
+
+
 async def test_pps_pays_the_same_whatever_the_batches_are(
     store: Store, hand_log: HandLog, clock: ManualClock
 ):
@@ -372,6 +405,32 @@ async def test_a_block_whose_share_never_reached_the_log_is_adopted(pool: Pool):
     await pool.found(9, "bob")
     await pool.step()
     assert (await pool.books())["wallet"] == (0, REWARD)
+
+
+async def test_a_block_before_any_share_is_the_finders_and_not_the_pools(pool: Pool):
+    """The very first share was a block, and the process died before it was stored."""
+    await pool.candidate(9, "bob.rig", raw_block(REWARD, 0x1D00FFFF))
+    pool.chain.best[hash_of(9)] = 101
+    pool.chain.height = 101
+    pool.clock.advance(121)
+    await pool.step()
+    assert await pool.books("bob") == {
+        "wallet": (0, REWARD),
+        "fees": (0, FEE),
+        "bob": (0, MINERS),
+    }
+
+
+async def test_a_block_is_adopted_however_many_were_found_since(pool: Pool):
+    await pool.shares("ann")
+    await pool.candidate(9, "bob", raw_block(REWARD, 0x1D00FFFF))
+    pool.clock.advance(121)
+    for number in range(100, 310):
+        await pool.candidate(number, "ann", b"young %d" % number)
+    pool.chain.best[hash_of(9)] = 101
+    pool.chain.height = 101
+    await pool.step()
+    assert (await pool.block(9)).adopted
 
 
 async def test_nothing_is_adopted_while_the_fold_is_behind(pool: Pool):

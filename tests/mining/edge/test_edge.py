@@ -11,7 +11,7 @@ from millpond.chains.bitcoin.daemons import DaemonSet
 from millpond.chains.bitcoin.health import HealthSettings
 from millpond.chains.bitcoin.wallet import Wallet
 from millpond.clock import SeededEntropy
-from millpond.mining.edge import Edge, EdgeSettings, pool_address
+from millpond.mining.edge import Edge, EdgeCollector, EdgeSettings, pool_address
 from millpond.mining.sharelog.backend import NewCandidate
 from millpond.mining.sharelog.errors import ShareLogTakenError
 from millpond.mining.sharelog.reader import ShareLogReader
@@ -64,7 +64,8 @@ class Rig:
         self.registry = CollectorRegistry()
         self.stop = asyncio.Event()
         self.watching = asyncio.create_task(self.daemons.run(self.stop))
-        await self.edge.start(self.registry)
+        await self.edge.start()
+        self.registry.register(EdgeCollector(self.edge))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -13,6 +13,7 @@ from millpond.chains.bitcoin.errors import (
     RpcNotFoundError,
     RpcRejectedError,
     RpcUnavailableError,
+    RpcVerifyRejectedError,
 )
 from millpond.chains.bitcoin.payment import (
     SendOutcome,
@@ -23,6 +24,7 @@ from millpond.chains.bitcoin.payment import (
 )
 from millpond.chains.coins import coin_named
 from millpond.intents import IntentState
+from millpond.mining.accounts import network_fees, pool_wallet
 from millpond.mining.payouts import PayoutState
 from millpond.store import Store
 from tests.mining.payouts.scene import LTC, PayoutScene, address
@@ -171,7 +173,43 @@ async def test_a_batch_that_is_refused_only_as_a_whole_waits_for_a_person(
     await scene.assert_books_hold()
 
 
-async def test_a_refused_broadcast_returns_the_money_after_it_was_looked_for(
+def mempool_refuses(wallet: StubWallet, addresses: set[str]) -> None:
+    honest = wallet.prepare
+
+    async def prepare(outputs: dict[str, int], **options: Any) -> SignedTransaction:
+        if addresses & outputs.keys():
+            raise RpcVerifyRejectedError("no-good", rpc_code=-26, method="testmempoolaccept")
+        return await honest(outputs, **options)
+
+    wallet.prepare = prepare  # type: ignore[method-assign]
+
+
+async def test_one_because_of_whom_the_mempool_would_refuse_all_fails_alone(
+    scene: PayoutScene, wallet: StubWallet
+):
+    mempool_refuses(wallet, {EVE})
+    await scene.run.run_once()
+    await scene.drain()
+    assert (await states(scene))[EVE] is PayoutState.FAILED
+    await scene.run.run_once(automatic=False)
+    await scene.drain()
+    found = await states(scene)
+    assert {found[ANN], found[BOB]} == {PayoutState.BROADCAST}
+    assert await scene.owed(EVE) == LTC
+
+
+async def test_a_mempool_that_takes_nothing_is_waited_for(scene: PayoutScene, wallet: StubWallet):
+    honest = wallet.prepare
+    mempool_refuses(wallet, {ANN, BOB, EVE})
+    await scene.run.run_once()
+    await scene.drain()
+    assert set((await states(scene)).values()) == {PayoutState.RESERVED}
+    wallet.prepare = honest  # type: ignore[method-assign]
+    await scene.drain(1)
+    assert set((await states(scene)).values()) == {PayoutState.BROADCAST}
+
+
+async def test_a_refused_broadcast_returns_nothing_before_a_person_has_decided(
     scene: PayoutScene, wallet: StubWallet
 ):
     wallet.verdict = SendOutcome(SendVerdict.REJECTED, "min relay fee not met")
@@ -180,9 +218,66 @@ async def test_a_refused_broadcast_returns_the_money_after_it_was_looked_for(
     await scene.drain()
     assert set((await states(scene)).values()) == {PayoutState.SIGNED}
     await scene.drain(5)
-    assert set((await states(scene)).values()) == {PayoutState.FAILED}
-    assert await scene.owed(ANN) == LTC
-    assert await scene.held() == 100 * LTC
+    assert set((await states(scene)).values()) == {PayoutState.FROZEN}
+    assert [e["type"] for e in await scene.events("alerts")] == ["payout_frozen"]
+    assert await scene.owed(ANN) == 0
+    await scene.run.run_once()
+    await scene.drain(60)
+    assert wallet.sent == ["0001"]
+    # Another node had relayed it: it was paid once, and is booked once.
+    (intent,) = await scene.intents_listed()
+    wallet.status = TxStatus("", TxState.CONFIRMED, 2, "hash")
+    await scene.operator.release(intent.id, actor="anna", reason="it is in the chain")
+    await scene.drain()
+    assert set((await states(scene)).values()) == {PayoutState.SETTLED}
+    assert wallet.sent == ["0001"]
+    assert await scene.owed(ANN) == 0
+    assert await scene.held() == 97 * LTC
+    await scene.assert_books_hold()
+
+
+async def test_a_fee_of_the_pool_never_comes_out_of_what_is_reserved_for_miners(store: Store):
+    """All that the wallet holds is owed; the pool's part of the fee needs money of its own."""
+    wallet = StubWallet()
+    wallet.bend = lambda signed: msgspec.structs.replace(signed, fee_sat=signed.fee_sat + 7)
+    scene = PayoutScene(store, COIN, wallet)
+    await scene.top_up(2 * LTC)
+    for miner in (ANN, BOB):
+        await scene.credit(miner, LTC)
+    await scene.run.run_once()
+    await scene.drain()
+    assert set((await states(scene)).values()) == {PayoutState.RESERVED}
+    assert wallet.sent == []
+    await scene.top_up(7)
+    await scene.drain(1)
+    assert len(wallet.sent) == 1
+    assert (await scene.balance(pool_wallet(COIN))).available.units == 0
+    wallet.status = TxStatus("", TxState.CONFIRMED, 2, "hash")
+    await scene.drain(1)
+    assert set((await states(scene)).values()) == {PayoutState.SETTLED}
+    assert await scene.held() == 0
+    assert (await scene.balance(network_fees(COIN))).posted.units == 7
+    await scene.assert_books_hold()
+
+
+async def test_a_fee_that_was_set_aside_returns_when_its_transaction_is_dead(
+    scene: PayoutScene, wallet: StubWallet
+):
+    wallet.bend = lambda signed: msgspec.structs.replace(signed, fee_sat=signed.fee_sat + 7)
+    await scene.run.run_once()
+    await scene.drain()
+    assert (await scene.balance(pool_wallet(COIN))).outgoing.units == 3 * LTC + 7
+    wallet.status = TxStatus("", TxState.CONFLICTED, -2, conflicts=("bb",))
+    await scene.drain(1)
+    (intent,) = await scene.intents_listed()
+    await scene.operator.retry(intent.id, actor="anna", reason="dead")
+    assert (await scene.balance(pool_wallet(COIN))).outgoing.units == 3 * LTC
+    wallet.status = None
+    await scene.drain()
+    assert (await scene.balance(pool_wallet(COIN))).outgoing.units == 3 * LTC + 7
+    await scene.operator.freeze(intent.id, actor="anna", reason="stop")
+    await scene.operator.abandon(intent.id, actor="anna", reason="given up", confirm=f"{2:064x}")
+    assert (await scene.balance(pool_wallet(COIN))).outgoing.units == 0
     await scene.assert_books_hold()
 
 

@@ -139,6 +139,31 @@ async def test_two_miners_with_one_address_share_one_output(scene: PayoutScene, 
     assert received(daemon, sent[0].txid)[shared] == sum(p.amount - p.fee for p in sent)
 
 
+async def test_other_writings_of_an_address_hold_nobody_up(scene: PayoutScene, daemon: LiveDaemon):
+    """The daemon refuses a transaction that names one payee twice."""
+    coin, program = daemon.coin, bytes(range(20))
+    twins = [base58.encode_check(bytes((v,)) + program) for v in coin.addresses.p2sh]
+    shouted = address(coin, 600).upper()
+    honest = address(coin, 601)
+    for wallet in (*twins, shouted, shouted.lower(), honest):
+        await scene.credit(wallet, LTC)
+    result = await scene.run.run_once()
+    await scene.drain()
+    sent = [await scene.get(payout) for payout in result.requested]
+    assert {payout.state for payout in sent} == {PayoutState.BROADCAST}
+    (txid,) = {payout.txid for payout in sent}
+    assert txid is not None
+    on_chain = received(daemon, txid)
+    for name, wallets in (
+        (honest, [honest]),
+        (shouted.lower(), [shouted, shouted.lower()]),
+        (encode_p2sh(program, coin), twins),
+    ):
+        mine = [payout for payout in sent if payout.wallet in wallets]
+        assert len(mine) == len(wallets)
+        assert on_chain[name] == sum(payout.amount - payout.fee for payout in mine)
+
+
 async def test_a_shortage_waits_with_an_alert_and_goes_on_when_there_is_money(
     store: Store, daemon: LiveDaemon
 ):

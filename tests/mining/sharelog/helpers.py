@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from millpond.clock import Clock
-from millpond.mining.sharelog.backend import Backend, open_backend
+from millpond.mining.sharelog.backend import Backend
+from millpond.mining.sharelog.opening import open_backend
 from millpond.mining.sharelog.records import Job
 from millpond.mining.sharelog.settings import ShareLogSettings
 from millpond.mining.sharelog.writer import ShareLogWriter

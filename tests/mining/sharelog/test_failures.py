@@ -236,3 +236,22 @@ async def test_blocks_are_kept_until_a_daemon_has_answered(sharelog_url: str, st
     (found,) = await reader.block_candidates("p")
     assert (found.state, found.result, found.block) == (state, "words", block.block)
     await reader.close()
+
+
+async def test_blocks_are_kept_while_shares_are_being_stored(sharelog_url: str):
+    log = Log(sharelog_url, linger_ms=0)
+    await log.writer.start()
+    blocks = [NewCandidate(f"{n:064x}", n, "w", n, bytes(500_000)) for n in range(8)]
+
+    async def keep(block: NewCandidate) -> None:
+        await log.writer.store_candidate(block)
+        await log.writer.update_candidate(block.block_hash, "unknown", "words")
+
+    async def mine() -> None:
+        for number in range(40):
+            await log.group(number)
+
+    await asyncio.gather(mine(), *(keep(block) for block in blocks))
+    assert await log.writer.open_candidates() == blocks
+    assert (log.done, log.failed, log.writer.failures) == (list(range(40)), [], 0)
+    await log.writer.stop()

@@ -70,9 +70,11 @@ class MemoryLog:
         self.server.on_commit(waiters, error)
 
 
-def check_worker(name: str) -> None:
+def check_worker(name: str) -> str:
     if name.startswith("bad"):
         raise InvalidInputError("The address is not one of this coin")
+    wallet, dot, worker_name = name.partition(".")
+    return wallet.lower() + dot + worker_name
 
 
 class Pool:

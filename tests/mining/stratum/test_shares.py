@@ -25,6 +25,16 @@ async def test_a_good_share_is_credited_once_with_its_difficulty():
         assert pool.log.rejects == [("wallet.rig", "DUPLICATE", 1)]
 
 
+async def test_two_writings_of_one_address_are_one_worker_in_the_log():
+    async with Pool() as pool:
+        for name in ("wallet.rig", "WALLET.rig", "Wallet.rig"):
+            miner = await pool.miner(name)
+            assert (await miner.submit(pool.current))["result"] is True
+            await miner.call("mining.submit", name, "nonsense", "00000000", "00000000", "00000000")
+        assert [share[0] for share in pool.log.shares] == ["wallet.rig"] * 3
+        assert {reject[0] for reject in pool.log.rejects} == {"wallet.rig"}
+
+
 @pytest.mark.parametrize("form", [str.upper, str.title, lambda t: t.swapcase()])
 async def test_no_trick_of_case_passes_a_share_twice(form):
     async with Pool() as pool:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millpond.chains.bitcoin.wire import compact
 from millpond.chains.coins import coin_named
 from millpond.mining.work import (
     CoinbaseOutput,
@@ -14,7 +15,7 @@ from millpond.mining.work import (
 )
 from millpond.mining.work.block import with_witness
 from millpond.mining.work.reference import sha256d
-from millpond.mining.work.serialize import compact_size, script_number, stratum_prev_hash
+from millpond.mining.work.serialize import script_number, stratum_prev_hash
 from tests.mining.work.gbt import COMMITMENT, gbt, transaction
 
 BITCOIN = coin_named("bitcoin")
@@ -56,8 +57,8 @@ def test_a_height_reads_back_as_a_positive_script_number(height):
     [(0, "00"), (252, "fc"), (253, "fdfd00"), (65535, "fdffff"), (65536, "fe00000100"),
      (1 << 32, "ff0000000001000000")],
 )  # fmt: skip
-def test_lengths_are_compact_sizes(value, data):
-    assert compact_size(value).hex() == data
+def test_lengths_are_compacts(value, data):
+    assert compact(value).hex() == data
 
 
 def test_the_coinbase_is_a_transaction_as_documented():

@@ -1,1 +1,1 @@
-"""The routes, by what they are about."""
+"""The routes, one file a subject; they ask `ports` and decide nothing themselves."""

@@ -24,6 +24,7 @@ from millpond.api.models import (
 from millpond.api.pagination import CursorText, Limit, Page
 from millpond.api.ports import SettingsChange
 from millpond.api.routes.miners import Wallet, choose_pool
+from millpond.chains.bitcoin.address import canonical_address
 from millpond.errors import InvalidInputError
 from millpond.identity import ActionProof, Session
 from millpond.identity.errors import AuthenticationError, PermissionDeniedError
@@ -125,11 +126,13 @@ def authorize_write(
     Raises:
         AuthenticationError: Neither the operator's key nor a good signature.
     """
+    # A wallet is asked about in any writing of its address and kept in one.
+    kept = canonical_address(wallet, core.deps.coins[pool_id])
     header = request.headers.get("authorization")
     if header is not None:
         if not core.identity.is_operator(bearer(header)):
             raise AuthenticationError("this is not the operator's key; or sign the request")
-        return Caller("operator", wallet, pool_id)
+        return Caller("operator", kept, pool_id)
     proof = _proof_of(request)
     core.identity.check_signature(
         core.verifier(core.deps.coins[pool_id]),
@@ -139,7 +142,7 @@ def authorize_write(
         action=f"{request.method} {request.url.path.rsplit('/', 1)[-1]}",
         body=body,
     )
-    return Caller("wallet", wallet, pool_id, proof)
+    return Caller("wallet", kept, pool_id, proof)
 
 
 def _proof_of(request: Request[Any, Any, Any]) -> ActionProof:
@@ -222,9 +225,9 @@ async def change_settings(
     )
     async with core.store.begin() as tx:
         if caller.proof is not None:
-            await core.identity.spend(tx, caller.proof, wallet=wallet)
+            await core.identity.spend(tx, caller.proof, wallet=caller.wallet)
         return await core.deps.writes.change_settings(
-            tx, pool_id=pool_id, wallet=wallet, change=change
+            tx, pool_id=pool_id, wallet=caller.wallet, change=change
         )
 
 

@@ -18,6 +18,10 @@ from millpond.chains.coins import Coin
 
 _MAX_LENGTH = 160
 
+_MWEB_VERSIONS = frozenset({8, 9})
+"""Witness versions of the HogEx's output and of peg-ins. A transaction that pays to the
+latter without an extension block is refused as a whole (`pegin-count-mismatch`)."""
+
 
 class AddressKind(StrEnum):
     """What an address pays to."""
@@ -34,7 +38,8 @@ class Address(msgspec.Struct, frozen=True):
     """An address of one network.
 
     Attributes:
-        text: Canonical writing: bech32 in lower case.
+        text: Canonical writing, one for each script: bech32 in lower case,
+            P2SH in the network's usual form.
         kind: What it pays to.
         program: Hash or witness program.
         witness_version: For witness kinds, else None.
@@ -66,7 +71,7 @@ def parse_address(text: str, coin: Coin) -> Address:
     if not 8 <= len(text) <= _MAX_LENGTH or not text.isascii():
         raise InvalidAddressError(f"{text[:64]!r} is no {coin.name} address")
     prefix = text.lower().rpartition("1")[0]
-    if prefix == coin.addresses.bech32:
+    if coin.addresses.bech32 and prefix == coin.addresses.bech32:
         return _parse_segwit(text, coin)
     if coin.extension_block and prefix == mweb_prefix(coin):
         raise InvalidAddressError("MWEB addresses cannot be paid from here; give a segwit address")
@@ -76,6 +81,15 @@ def parse_address(text: str, coin: Coin) -> Address:
 def mweb_prefix(coin: Coin) -> str:
     """Human-readable part of the network's extension-block (MWEB) addresses."""
     return {"ltc": "ltcmweb", "tltc": "tmweb"}.get(coin.addresses.bech32, "tmweb")
+
+
+def canonical_address(text: str, coin: Coin) -> str:
+    """The one writing by which an address is kept: two writings are one payee.
+
+    Raises:
+        InvalidAddressError: As `parse_address`.
+    """
+    return parse_address(text, coin).text
 
 
 def is_address(text: str, coin: Coin) -> bool:
@@ -94,15 +108,6 @@ def script_pubkey(text: str, coin: Coin) -> bytes:
         InvalidAddressError: As `parse_address`.
     """
     return parse_address(text, coin).script_pubkey
-
-
-def canonical(text: str, coin: Coin) -> str:
-    """The one form of all that name the same script (upper case, older version bytes).
-
-    Raises:
-        InvalidAddressError: As `parse_address`.
-    """
-    return address_of_script(script_pubkey(text, coin), coin) or text
 
 
 def encode_p2pkh(public_key_hash: bytes, coin: Coin) -> str:
@@ -131,7 +136,7 @@ def address_of_script(script: bytes, coin: Coin) -> str | None:
         return encode_p2pkh(script[3:23], coin)
     if len(script) == 23 and script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
         return encode_p2sh(script[2:22], coin)
-    if 4 <= len(script) <= 42 and script[1] == len(script) - 2:
+    if coin.addresses.bech32 and 4 <= len(script) <= 42 and script[1] == len(script) - 2:
         version = 0 if script[0] == 0 else script[0] - 0x50
         if script[0] == 0 and len(script) not in {22, 34}:
             return None
@@ -153,6 +158,8 @@ def _parse_segwit(text: str, coin: Coin) -> Address:
         raise InvalidAddressError(f"{text!r} has the other version's checksum (BIP 350)")
     if not 2 <= len(program) <= 40 or (version == 0 and len(program) not in {20, 32}):
         raise InvalidAddressError(f"{text!r} has a witness program of a wrong length")
+    if coin.extension_block and version in _MWEB_VERSIONS and len(program) == 32:
+        raise InvalidAddressError(f"{text!r} is an output that only MWEB itself makes (LIP 3)")
     kind = AddressKind.WITNESS_FUTURE
     if version == 0:
         kind = AddressKind.P2WPKH if len(program) == 20 else AddressKind.P2WSH
@@ -172,5 +179,5 @@ def _parse_base58(text: str, coin: Coin) -> Address:
     if version == coin.addresses.p2pkh:
         return Address(text, AddressKind.P2PKH, program)
     if version in coin.addresses.p2sh:
-        return Address(text, AddressKind.P2SH, program)
+        return Address(encode_p2sh(program, coin), AddressKind.P2SH, program)
     raise InvalidAddressError(f"{text[:64]!r} is an address of another network than {coin.name}")

@@ -158,11 +158,6 @@ class DaemonSet:
         answer: dict[str, Any] = await self.call("getblockheader", block_hash)
         return answer
 
-    async def get_block(self, block_hash: str, verbosity: int = 1) -> dict[str, Any]:
-        """A block; with verbosity 2 its transactions are decoded."""
-        answer: dict[str, Any] = await self.call("getblock", block_hash, verbosity)
-        return answer
-
     async def check(self) -> None:
         """Ask every daemon how it is, once."""
         await asyncio.gather(*(self._check_one(i) for i in range(len(self.endpoints))))

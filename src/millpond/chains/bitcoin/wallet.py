@@ -8,7 +8,8 @@ they act first and tell the name afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from millpond.chains.bitcoin.address import address_of_script, parse_address
@@ -45,6 +46,9 @@ DEFAULT_MAX_FEE_RATE = 1_000_000
 
 MAX_OUTPUTS = 2_000
 """Most payees of one transaction: it stays well below the standard weight."""
+
+_LOADING_LOOKS = 50
+_LOADING_PAUSE_S = 0.1
 
 
 class Wallet:
@@ -89,18 +93,25 @@ class Wallet:
         except RpcWalletNotFoundError:
             await self._rpc.call("createwallet", self.name)
         except RpcWalletError:
-            # Somebody else loaded it in between, or it cannot be read.
-            if self.name not in await self._rpc.call("listwallets"):
-                raise
+            # Somebody else is loading it at this moment, or it cannot be read.
+            for _ in range(_LOADING_LOOKS):
+                if self.name in await self._rpc.call("listwallets"):
+                    return
+                await asyncio.sleep(_LOADING_PAUSE_S)
+            raise
 
     async def close(self) -> None:
         """Close the connections that this object opened."""
         if self._own:
             await self._rpc.close()
 
-    async def new_address(self, kind: str = "bech32") -> str:
-        """A fresh address of the wallet: `bech32`, `p2sh-segwit` or `legacy`."""
-        address: str = await self._call("getnewaddress", "", kind)
+    async def new_address(self, kind: str | None = None) -> str:
+        """A fresh address of the wallet: `bech32`, `p2sh-segwit` or `legacy`.
+
+        Without a word, segwit where the coin has it.
+        """
+        usual = "bech32" if self.coin.addresses.bech32 else "legacy"
+        address: str = await self._call("getnewaddress", "", kind or usual)
         parse_address(address, self.coin)
         return address
 
@@ -149,6 +160,7 @@ class Wallet:
             InvalidAddressError: An address is not one of this coin.
             RpcInsufficientFundsError: The wallet has not enough.
             PaymentRefusedError: The daemon made something else than was asked.
+            RpcVerifyRejectedError: The mempool would not take the payment.
             RpcError: The daemon does not answer; nothing was sent.
         """
         assert 0 < len(outputs) <= MAX_OUTPUTS, "a payment has 1 to 2,000 payees"
@@ -184,6 +196,7 @@ class Wallet:
             fee,
             max_fee=self._fee_cap(transaction, max_fee_sat),
         )
+        await self._check_taken(signed["hex"])
         return self._signed(signed["hex"], transaction, fee, deducted, len(asked))
 
     async def send(self, raw_hex: str) -> SendOutcome:
@@ -206,7 +219,7 @@ class Wallet:
             return SendOutcome(SendVerdict.UNKNOWN, "the daemon answered with another id")
         return SendOutcome(SendVerdict.ACCEPTED, "")
 
-    async def look_up(self, txid: str, *, inputs: Iterable[str] = ()) -> TxStatus:
+    async def look_up(self, txid: str, *, inputs: Collection[str] = ()) -> TxStatus:
         """Where a transaction is.
 
         Args:
@@ -217,6 +230,13 @@ class Wallet:
         Raises:
             RpcError: The daemon does not answer.
         """
+        status = await self._look_once(txid, inputs)
+        if status.state is TxState.CONFLICTED and not status.confirmations:
+            # A block that came between two questions also makes inputs disappear.
+            status = await self._look_once(txid, inputs)
+        return status
+
+    async def _look_once(self, txid: str, inputs: Iterable[str]) -> TxStatus:
         try:
             known = await self._call("gettransaction", txid)
         except RpcNotFoundError:
@@ -297,6 +317,20 @@ class Wallet:
             info = await self._call("getaddressinfo", address) if address else {}
             if info.get("ismine") is not True:
                 raise PaymentRefusedError("the change does not go back to the wallet")
+
+    async def _check_taken(self, raw_hex: str) -> None:
+        """Ask whether the mempool would take it: what is refused is better never signed.
+
+        Raises:
+            RpcVerifyRejectedError: It would not.
+        """
+        (answer,) = await self._call("testmempoolaccept", [raw_hex])
+        if answer["allowed"] is not True:
+            raise RpcVerifyRejectedError(
+                str(answer.get("reject-reason", "refused")),
+                rpc_code=-26,
+                method="testmempoolaccept",
+            )
 
     def _fee_cap(self, transaction: Transaction, max_fee_sat: int | None) -> int:
         cap = self.max_fee_rate * transaction.vsize // 1000

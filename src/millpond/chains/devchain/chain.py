@@ -84,16 +84,15 @@ class Devchain:
         Raises:
             DevchainStorageError: The log was written under other rules.
         """
-        rules = msgspec.json.encode(self.params)
         waiting: list[tuple[Transaction, int]] = []
         first = True
         for kind, body, place in self.storage.replay():
-            if first and (kind is not Kind.PARAMS or body != rules):
+            if first and not (kind is Kind.PARAMS and self.params.same_rules(body)):
                 raise DevchainStorageError("the data directory holds a chain of other rules")
             first = False
             self._replay(kind, body, place, waiting)
         if first:
-            self.storage.append(Kind.PARAMS, rules)
+            self.storage.append(Kind.PARAMS, msgspec.json.encode(self.params))
         for tx, time_s in waiting:
             if tx.txid_le not in self.tx_blocks:
                 self._to_mempool(tx, time_s)

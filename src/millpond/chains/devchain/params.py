@@ -12,6 +12,9 @@ _GENESIS_TIME_S = 1_735_689_600  # 2025-01-01T00:00:00Z
 _ALGORITHMS = {"sha256d": sha256d, "scrypt": scrypt_1024_1_1}
 _DEMO_HASHRATE = {"sha256d": 100_000, "scrypt": 1_000}
 
+_COIN_RULES = ("name", "proof_of_work", "maturity", "retarget_blocks")
+"""Of a coin's row, what decides about blocks."""
+
 
 class DevParams(msgspec.Struct, frozen=True, kw_only=True):
     """Rules of one devchain; a data directory keeps to the rules it was made with.
@@ -33,6 +36,20 @@ class DevParams(msgspec.Struct, frozen=True, kw_only=True):
     subsidy_sat: int = 50 * 10**8
     halving_blocks: int = 210_000
     genesis_time_s: int = _GENESIS_TIME_S
+
+    def same_rules(self, written: bytes) -> bool:
+        """Tell whether parameters that were written (JSON) make the same chain.
+
+        What a coin's row says besides, and what a later version adds to it,
+        changes no block.
+        """
+        try:
+            other = msgspec.json.decode(written)
+            theirs = {**other, "coin": {name: other["coin"].get(name) for name in _COIN_RULES}}
+        except (msgspec.DecodeError, TypeError, KeyError, AttributeError):
+            return False
+        own = msgspec.to_builtins(self)
+        return theirs == {**own, "coin": {name: own["coin"][name] for name in _COIN_RULES}}
 
     @property
     def initial_bits(self) -> int:

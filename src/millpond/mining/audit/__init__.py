@@ -1,6 +1,7 @@
 """Books against share log and chain: does everything say the same, to the unit?
 
-Only reads. Recomputes what was decided from what it was decided by: balances
+Only reads; may look at every room of mining, the ledger and a daemon. Promises:
+what cannot be looked up is `unknown`, never `ok`. Recomputes what was decided from what it was decided by: balances
 from transfers, statistics from the share log, each block's split from its
 window, and holds blocks, payouts and the wallet against what the daemon says.
 """

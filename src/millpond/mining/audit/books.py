@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 
 import msgspec
 from sqlalchemy import select
 
 from millpond.chains.coins import Coin
-from millpond.mining.accounts import pool_wallet, risk
+from millpond.mining.accounts import miner_owner, pool_wallet, risk
 from millpond.mining.audit.report import Row, compare, only_drifts
 from millpond.mining.blocks import rows as block_rows
 from millpond.mining.blocks.crediting import WindowSource, line_account, lines_of, split_reward
 from millpond.mining.blocks.model import Block, BlockState, Credit, block_of
-from millpond.mining.blocks.tables import block, pps_account
+from millpond.mining.blocks.tables import block, block_line, pps_account
+from millpond.mining.payouts.model import PayoutState
+from millpond.mining.payouts.tables import payout_table
 from millpond.mining.rewards import RewardSettings
 from millpond.mining.sharelog.records import Position
+from millpond.money.accounts import Account, AccountType
 from millpond.money.ledger import Ledger
-from millpond.money.model import Kind
+from millpond.money.model import Kind, Posted
 from millpond.store import Tx
 
 _CREDIT_OF = {
@@ -26,7 +30,7 @@ _CREDIT_OF = {
     BlockState.CONFIRMING: Credit.PENDING,
     BlockState.MATURE: Credit.POSTED,
 }
-"""What must be booked in a state; the others may be never credited or void."""
+"""What must be booked in a state; in the others nothing, or nothing any more."""
 
 _KIND_OF = {Credit.PENDING: None, Credit.POSTED: Kind.POST, Credit.VOID: Kind.VOID}
 
@@ -69,9 +73,9 @@ async def _check_block(
 ) -> list[Row]:
     subject = f"block {of.height} {of.block_hash[:16]}"
     wanted = _CREDIT_OF.get(of.state)
-    rows = []
-    if wanted is not None:
-        rows.append(compare("block_credit", subject, wanted.value, of.credit.value))
+    if wanted is None:
+        wanted = Credit.VOID if of.credit_round else Credit.NONE
+    rows = [compare("block_credit", subject, wanted.value, of.credit.value)]
     if not of.credit_round:
         return rows
     rows.append(compare("rewards", subject, await _decided(log, of), await _stored(tx, of)))
@@ -98,11 +102,20 @@ async def _stored(tx: Tx, of: Block) -> list[tuple[str, str, int, int]]:
     return sorted((line.kind, line.wallet, line.weight, line.amount) for line in lines)
 
 
+async def _booked(tx: Tx, ledger: Ledger, reference: str) -> list[Posted]:
+    found: list[Posted] = []
+    after: int | None = None
+    while page := await ledger.transfers_by_reference(tx, reference, after=after):
+        found += page
+        after = page[-1].seq
+    return found
+
+
 async def _check_transfers(
     tx: Tx, ledger: Ledger, of: Block, coin: Coin, subject: str
 ) -> list[Row]:
     """The ledger holds exactly the lines, ended as the block's credit says."""
-    booked = await ledger.transfers_by_reference(tx, of.reference)
+    booked = await _booked(tx, ledger, of.reference)
     pendings = {posted.id: posted for posted in booked if posted.kind is Kind.PENDING}
     ends = {posted.pending_id: posted.kind for posted in booked if posted.pending_id}
     rows, now = [], set()
@@ -122,6 +135,88 @@ async def _check_transfers(
     others = {key for key in pendings if key not in now and ends.get(key) is not Kind.VOID}
     rows.append(compare("reward_transfers", f"{subject} others", set(), others))
     return rows
+
+
+async def check_miners(
+    tx: Tx, ledger: Ledger, coin: Coin, other_pools: Collection[str]
+) -> list[Row]:
+    """Every balance is what blocks and shares brought and payouts took, and nothing else.
+
+    Args:
+        tx: A transaction.
+        ledger: The ledger.
+        coin: Whose balances.
+        other_pools: Pools that mine another coin; what they bought is not of this one.
+    """
+    owed: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    await _add_credits(tx, coin, other_pools, owed)
+    column = payout_table.c
+    payouts = select(column.wallet, column.amount, column.state).where(column.coin == coin.name)
+    for row in await tx.execute(payouts):
+        if row.state == PayoutState.SETTLED:
+            owed[row.wallet][2] += row.amount
+        elif row.state not in {PayoutState.REQUESTED, PayoutState.FAILED}:
+            owed[row.wallet][3] += row.amount
+    held = await _held_by_miners(tx, ledger, coin)
+    nothing = [0, 0, 0, 0]
+    why = "credited, immature, paid, being paid"
+    return only_drifts(
+        "miners",
+        coin.name,
+        (
+            compare("miners", wallet, owed.get(wallet, nothing), held.get(wallet, nothing), why)
+            for wallet in sorted(owed.keys() | held.keys())
+        ),
+        "balances",
+    )
+
+
+async def _add_credits(
+    tx: Tx, coin: Coin, other_pools: Collection[str], owed: defaultdict[str, list[int]]
+) -> None:
+    lines = (
+        select(block_line.c.wallet, block_line.c.amount, block.c.credit)
+        .join(block, block.c.block_hash == block_line.c.block_hash)
+        .where(
+            block.c.coin == coin.name,
+            block_line.c.credit_round == block.c.credit_round,
+            block_line.c.wallet != "",
+            block.c.credit.in_([Credit.POSTED, Credit.PENDING]),
+        )
+    )
+    for row in await tx.execute(lines):
+        owed[row.wallet][0 if row.credit == Credit.POSTED else 1] += row.amount
+    bought = select(pps_account.c.wallet, pps_account.c.paid).where(
+        pps_account.c.pool_id.not_in(list(other_pools)), pps_account.c.wallet != ""
+    )
+    for wallet, paid in await tx.execute(bought):
+        owed[wallet][0] += paid
+
+
+async def _held_by_miners(tx: Tx, ledger: Ledger, coin: Coin) -> dict[str, list[int]]:
+    held: dict[str, list[int]] = {}
+    after: Account | None = None
+    while page := await ledger.accounts(
+        tx,
+        type=AccountType.LIABILITY,
+        owner_prefix=miner_owner(""),
+        asset=coin.asset,
+        limit=1000,
+        after=after,
+    ):
+        for account, balance in page:
+            sums = held.setdefault(account.owner.removeprefix(miner_owner("")), [0, 0, 0, 0])
+            for i, amount in enumerate(
+                (
+                    balance.credits_posted,
+                    balance.credits_pending,
+                    balance.debits_posted,
+                    balance.debits_pending,
+                )
+            ):
+                sums[i] += amount.units
+        after = page[-1][0]
+    return held
 
 
 async def check_purchases_booked(tx: Tx, ledger: Ledger, pool_id: str, coin: Coin) -> list[Row]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import select
 
-from millpond.chains.bitcoin.address import canonical, script_pubkey
+from millpond.chains.bitcoin.address import canonical_address, script_pubkey
 from millpond.chains.bitcoin.errors import RpcNotFoundError
 from millpond.chains.bitcoin.payment import Balance, Receipt, Receipts, TxState, TxStatus
 from millpond.chains.bitcoin.wire import parse_transaction
@@ -151,7 +151,7 @@ def _check_transaction(
     ]
     expected: defaultdict[str, int] = defaultdict(int)
     for payout in payouts:
-        expected[canonical(payout.address, coin)] += payout.amount - payout.fee
+        expected[canonical_address(payout.address, coin)] += payout.amount - payout.fee
     found = _paid(transaction.outputs, expected, coin)
     rows += [
         compare("payout_paid", f"{subject} {address}", amount, found.get(address, 0))

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from millpond.chains.bitcoin.errors import RpcError
 from millpond.chains.coins import Coin
-from millpond.mining.audit.books import check_ledger, check_purchases_booked, check_rewards
+from millpond.mining.audit.books import (
+    check_ledger,
+    check_miners,
+    check_purchases_booked,
+    check_rewards,
+)
 from millpond.mining.audit.chain import (
     AuditedChain,
     AuditedWallet,
@@ -67,9 +72,13 @@ async def audit(
     It may be run while the pool is at work. What moves between two looks is
     looked at again, up to three times.
     """
+    pools = list(pools)
     rows: list[Row] = []
     async with store.read() as tx:
         rows += await check_ledger(tx, ledger)
+        for mined in {pool.coin.name: pool.coin for pool in pools}.values():
+            others = [pool.pool_id for pool in pools if pool.coin.name != mined.name]
+            rows += await check_miners(tx, ledger, mined, others)
     for pool in pools:
         rows += await _check_pool(store, ledger, pool)
     for coin in coins:

@@ -8,6 +8,7 @@ taken up as a block that ends with the newest share before it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 import structlog
@@ -33,7 +34,14 @@ class CandidateSource(Protocol):
     async def head(self, pool_id: str) -> Position | None:
         """Position of the newest group."""
 
-    async def candidate_heads(self, pool_id: str, *, limit: int = 200) -> list[CandidateHead]:
+    async def candidate_heads(
+        self,
+        pool_id: str,
+        *,
+        hashes: Collection[str] | None = None,
+        before_ms: int | None = None,
+        limit: int = 200,
+    ) -> list[CandidateHead]:
         """Blocks found, newest first, without the blocks."""
 
     async def candidate(self, block_hash: str) -> Candidate | None:
@@ -56,8 +64,8 @@ async def adopt(
     Returns:
         Hashes of the blocks taken up.
     """
-    heads = await log.candidate_heads(pool_id)
-    old = [c for c in heads if c.found_ms < now_ms - settings.adopt_after_s * 1000]
+    before_ms = now_ms - settings.adopt_after_s * 1000
+    old = await log.candidate_heads(pool_id, before_ms=before_ms)
     if not old:
         return []
     async with store.read() as tx:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from fractions import Fraction
 from itertools import islice
 from typing import Any, Protocol
 
@@ -84,8 +83,8 @@ async def window_of(
     log: WindowSource, block: Block, reach: Reach, round_start: Position | None
 ) -> Window:
     """The shares within reach of a block, its own included."""
-    if block.adopted and reach.shares == 1:
-        # The log does not hold the share, but the finder is known all the same.
+    if block.adopted and (reach.shares == 1 or block.position == 0):
+        # The log does not hold the share, or nothing yet, but the finder is known all the same.
         return Window({block.worker: 1}, shares=1)
     taker = WindowTaker(reach)
     if block.position == 0:
@@ -171,8 +170,3 @@ async def resolve_lines(
         if line.amount
     ]
     await (ledger.post_pending if posted else ledger.void_pending)(tx, resolutions)
-
-
-def filled_of(record: dict[str, Any]) -> Fraction | None:
-    """How full the window of a credited block was, from its record."""
-    return None if record["filled"] is None else Fraction(record["filled"])

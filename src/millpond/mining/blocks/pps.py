@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from millpond.chains.coins import Coin
+from millpond.clock import Clock
 from millpond.mining.accounts import derived_id, miner_balance, risk
 from millpond.mining.blocks.tables import pps_account
 from millpond.mining.folds.writing import upsert
@@ -31,17 +32,21 @@ class SharePurchases:
     name = "pps"
     from_now = True
 
-    def __init__(self, ledger: Ledger, coin: Coin, rewards: RewardSettings) -> None:
+    def __init__(self, ledger: Ledger, coin: Coin, rewards: RewardSettings, clock: Clock) -> None:
         assert scheme_from(rewards).pays_shares, "only for schemes that pay shares"
         self._ledger = ledger
         self._coin = coin
         self._rewards = rewards
+        self._clock = clock
 
     async def fold(self, tx: Tx, pool_id: str, groups: Sequence[DecodedGroup]) -> None:
         """Take in groups, oldest first."""
+        now_ms = self._clock.now_ms()
         slices: defaultdict[int, list[DecodedGroup]] = defaultdict(list)
         for group in groups:
-            slices[group.group.last_ms // (self._rewards.credit_interval_s * 1000)].append(group)
+            # An edge whose clock ran ahead must not close the slices up to then.
+            at_ms = min(group.group.last_ms, now_ms)
+            slices[at_ms // (self._rewards.credit_interval_s * 1000)].append(group)
         accounts = await _accounts(tx, pool_id)
         before = {wallet: tuple(entry) for wallet, entry in accounts.items()}
         # [slice, position that it began behind], kept in the row without an address.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import func, select
 
-from millpond.chains.coins import Coin
-from millpond.mining.accounts import risk
 from millpond.mining.blocks import rows
 from millpond.mining.blocks.model import (
     EFFORT_BITS,
@@ -18,8 +16,6 @@ from millpond.mining.blocks.model import (
 )
 from millpond.mining.blocks.rounds import current_round
 from millpond.mining.blocks.tables import block, block_line
-from millpond.money.amount import Amount
-from millpond.money.ledger import Ledger
 from millpond.store import Tx
 
 MAX_ROWS = 1_000
@@ -162,9 +158,3 @@ async def luck_stats(tx: Tx, pool_id: str, *, window: int = 100) -> LuckStats:
         window=window,
         last_found_ms=recent[0].found_ms if recent else None,
     )
-
-
-async def risk_balance(tx: Tx, ledger: Ledger, pool_id: str, coin: Coin) -> Amount:
-    """Under PPS: blocks found less shares paid; negative while the pool is unlucky."""
-    account = risk(pool_id, coin)
-    return (await ledger.balances(tx, [account]))[account].posted

@@ -235,7 +235,11 @@ class Blocks:
     async def _split(self, block: Block) -> Split:
         async with self._store.read() as tx:
             start = await rows.round_start(tx, block)
-        return await split_reward(self._log, block, self._rewards, start)
+        # A block that comes back is credited by the terms that its miners were told.
+        terms = self._rewards
+        if block.terms is not None:
+            terms = msgspec.convert(block.terms, RewardSettings)
+        return await split_reward(self._log, block, terms, start)
 
     async def _resolve(self, block: Block, decision: Decision) -> None:
         posted = decision.state is BlockState.MATURE

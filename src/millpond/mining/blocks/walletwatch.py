@@ -106,7 +106,9 @@ class WalletWatch:
         if foreign:
             async with self._store.begin() as tx:
                 booked = await self._book(tx, foreign)
-        await self._move_anchor(tip)
+        if receipts.last_block == tip.block_hash:
+            # A wallet whose daemon is behind has yet to see what lies below the anchor.
+            await self._move_anchor(tip)
         return booked
 
     async def _since(self, anchor: str | None) -> Receipts:
@@ -129,7 +131,8 @@ class WalletWatch:
         async with self._store.read() as tx:
             ours = await rows.known_hashes(tx, mined)
         for pool_id, log in self._pools:
-            ours |= {c.block_hash for c in await log.candidate_heads(pool_id)}
+            heads = await log.candidate_heads(pool_id, hashes=mined - ours, limit=len(mined))
+            ours |= {head.block_hash for head in heads}
         return [r for r in receipts if r.category not in _COINBASE or r.block_hash not in ours]
 
     async def _book(self, tx: Tx, receipts: Sequence[Receipt]) -> int:

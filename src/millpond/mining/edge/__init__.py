@@ -8,7 +8,8 @@ losing a share that it has acknowledged.
 """
 
 from millpond.mining.edge.address import pool_address
+from millpond.mining.edge.metrics import EdgeCollector
 from millpond.mining.edge.service import Edge, Snapshot
 from millpond.mining.edge.settings import EdgeSettings
 
-__all__ = ["Edge", "EdgeSettings", "Snapshot", "pool_address"]
+__all__ = ["Edge", "EdgeCollector", "EdgeSettings", "Snapshot", "pool_address"]

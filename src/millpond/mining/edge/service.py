@@ -8,17 +8,15 @@ from typing import Any, Protocol
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry
 
-from millpond.chains.bitcoin.address import script_pubkey
+from millpond.chains.bitcoin.address import canonical_address, script_pubkey
 from millpond.chains.coins import Coin
 from millpond.clock import Clock, Entropy
 from millpond.errors import MillpondError
 from millpond.mining.edge.blocks import BlockSink, BlockSubmitter
-from millpond.mining.edge.metrics import EdgeCollector
 from millpond.mining.edge.settings import EdgeSettings
 from millpond.mining.edge.work import JobFeed, TemplateSource
-from millpond.mining.sharelog.backend import open_backend
+from millpond.mining.sharelog.opening import open_backend
 from millpond.mining.sharelog.writer import ShareLogWriter
 from millpond.mining.stratum import StratumServer
 
@@ -115,13 +113,11 @@ class Edge:
             salt=entropy.token(4),
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._collector = EdgeCollector(self)
-        self._registry: CollectorRegistry | None = None
         self._stopped = False
         self._rate_from = (0, 0)
         self._rate = 0.0
 
-    async def start(self, registry: CollectorRegistry | None = None) -> None:
+    async def start(self) -> None:
         """Take the share log, begin to fetch work and open the ports.
 
         Raises:
@@ -140,9 +136,6 @@ class Edge:
         except OSError:
             await self.stop()
             raise
-        if registry is not None:
-            registry.register(self._collector)
-            self._registry = registry
         log.info("edge_listening", ports=self.ports, sequence=self.writer.head.sequence)
 
     def poke(self) -> None:
@@ -193,16 +186,18 @@ class Edge:
         await self.blocks.finish(_FINISH_S)
         await self.writer.stop()
         await self.server.close()
-        if self._registry is not None:
-            self._registry.unregister(self._collector)
         log.info("edge_stopped", sequence=self.writer.head.sequence)
 
     def _on_commit(self, waiters: list[Any], error: MillpondError | None) -> None:
         self.server.on_commit(waiters, error)
 
-    def _check_worker(self, name: str) -> None:
-        """The part before the first dot is an address of the coin."""
-        script_pubkey(name.partition(".")[0], self.coin)
+    def _check_worker(self, name: str) -> str:
+        """The part before the first dot is an address of the coin; it is kept canonically.
+
+        Two writings of one address would be two balances.
+        """
+        wallet, dot, worker_name = name.partition(".")
+        return canonical_address(wallet, self.coin) + dot + worker_name
 
     async def _watch(self) -> None:
         """Measure the rate, ask for jobs when due, bring unsettled blocks in."""

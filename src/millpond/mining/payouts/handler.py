@@ -17,6 +17,7 @@ from millpond.chains.bitcoin.errors import (
     RpcRejectedError,
     RpcTimeoutError,
     RpcUnavailableError,
+    RpcVerifyRejectedError,
 )
 from millpond.chains.bitcoin.payment import (
     SendOutcome,
@@ -50,13 +51,19 @@ from millpond.mining.payouts.model import STATE_OF_INTENT, FeePolicy, Payout, Pa
 from millpond.mining.payouts.plan import Payable, merge_outputs, payee_fees
 from millpond.mining.payouts.service import Payouts, pending_id, settle_id
 from millpond.mining.payouts.tables import payout_batch_table, payout_table
+from millpond.money.errors import InsufficientFundsError
 from millpond.money.model import Resolution, Transfer
 from millpond.store import Tx
 from millpond.store.events import publish
 
 SHORTAGE = "the daemon's wallet has not enough to spend; the batch waits"
 
-_BLAMES_PAYEES = (RpcInvalidParameterError, RpcNotFoundError, InvalidAddressError)
+_BLAMES_PAYEES = (
+    RpcInvalidParameterError,
+    RpcNotFoundError,
+    RpcVerifyRejectedError,
+    InvalidAddressError,
+)
 """Refusals that are about an output; any other is about the wallet."""
 
 
@@ -146,6 +153,8 @@ class BitcoinPayoutHandler:
             unpayable = await self._isolate(outputs, payload.fee_policy, error)
             if not unpayable or 1 < len(outputs) == len(unpayable):
                 # Nobody or everybody is to blame: it is not the payees.
+                if isinstance(error, RpcVerifyRejectedError):
+                    raise NotReadyError(f"not taken by the mempool: {error.message}") from None
                 raise FreezeError(f"the daemon refuses only the whole: {error.message}") from None
             self._unpayable[intent.id] = unpayable
             text = "; ".join(f"{address}: {why}" for address, why in sorted(unpayable.items()))
@@ -202,6 +211,10 @@ class BitcoinPayoutHandler:
             return
         payouts = await rows.of_batch(tx, payload.batch_id)
         now_ms = self._payouts.clock.now_ms()
+        if after.state is IntentState.SIGNED:
+            await self._reserve_fee(tx, after, payload)
+        elif before.identity is not None and after.identity is None:
+            await self._void_fee(tx, before, payload)
         if after.state is IntentState.SIGNED or after.identity is None:
             payouts = await self._note_transaction(tx, after, payload, payouts)
         reason = after.reason if after.state is IntentState.FROZEN else ""
@@ -212,7 +225,7 @@ class BitcoinPayoutHandler:
             await self._alert(tx, after, "payout_frozen")
 
     async def settle(self, tx: Tx, intent: Intent, outcome: Confirmed) -> None:
-        """Post what was reserved, and the part of the network fee that the pool bears."""
+        """Post what was reserved, with the part of the network fee that the pool bears."""
         payload = _payload(intent)
         payouts = await rows.of_batch(tx, payload.batch_id)
         assert {p.id for p in payouts} == {p.id for p in payload.payables}, "a batch is whole"
@@ -220,9 +233,9 @@ class BitcoinPayoutHandler:
         await ledger.post_pending(
             tx, [Resolution(settle_id(payout.id), pending_id(payout.id)) for payout in payouts]
         )
-        pool_fee = intent.details["pool_fee"]
-        if pool_fee:
-            await ledger.post(tx, [self._fee_transfer(payload.batch_id, pool_fee, intent)])
+        if intent.details["pool_fee"]:
+            fee_id = _fee_id(intent, payload)
+            await ledger.post_pending(tx, [Resolution(derived_id("settle", fee_id), fee_id)])
         now_ms = self._payouts.clock.now_ms()
         await rows.change(
             tx,
@@ -240,6 +253,7 @@ class BitcoinPayoutHandler:
         When nobody in particular is to blame all of them get it back.
         """
         payload = _payload(intent)
+        await self._void_fee(tx, intent, payload)
         payouts = await rows.of_batch(tx, payload.batch_id)
         refused = self._unpayable.pop(intent.id, {})
         unpayable = {p.id: refused[p.address] for p in payload.payables if p.address in refused}
@@ -350,15 +364,42 @@ class BitcoinPayoutHandler:
             now_ms=self._payouts.clock.now_ms(),
         )
 
-    def _fee_transfer(self, batch_id: str, fee: int, intent: Intent) -> Transfer:
-        return Transfer(
-            id=derived_id("payout-fee", batch_id),
+    async def _reserve_fee(self, tx: Tx, intent: Intent, payload: BatchPayload) -> None:
+        """Set the pool's part of the fee aside before anything is sent.
+
+        What the wallet holds may all be reserved for payouts; then the fee
+        would come out of somebody's money, and could not be booked later.
+
+        Raises:
+            NotReadyError: The books have not enough for it.
+        """
+        fee = intent.details["pool_fee"]
+        if not fee:
+            return
+        transfer = Transfer(
+            id=_fee_id(intent, payload),
             debit=network_fees(self._coin),
             credit=pool_wallet(self._coin),
             amount=self._coin.asset.amount(fee),
             code="network_fee",
             reference=f"tx:{intent.identity}",
         )
+        try:
+            await self._payouts.ledger.reserve(tx, [transfer])
+        except InsufficientFundsError:
+            raise NotReadyError(SHORTAGE) from None
+
+    async def _void_fee(self, tx: Tx, intent: Intent, payload: BatchPayload) -> None:
+        """Return what was set aside for a transaction that will never be."""
+        if intent.identity is not None and intent.details["pool_fee"]:
+            fee_id = _fee_id(intent, payload)
+            void = Resolution(derived_id("void", fee_id), fee_id)
+            await self._payouts.ledger.void_pending(tx, [void])
+
+
+def _fee_id(intent: Intent, payload: BatchPayload) -> str:
+    """Identity of the pending transfer of one signed transaction's fee."""
+    return derived_id("payout-fee", payload.batch_id, str(intent.round))
 
 
 def _payload(intent: Intent) -> BatchPayload:

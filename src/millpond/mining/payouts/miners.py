@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import insert, select, update
 
-from millpond.chains.bitcoin.address import parse_address
+from millpond.chains.bitcoin.address import canonical_address
 from millpond.chains.coins import Coin
 from millpond.clock import Clock
 from millpond.mining.payouts.errors import PayoutSettingsError
@@ -144,7 +144,7 @@ class PayoutMiners:
         self, before: MinerSettings, address: str | msgspec.UnsetType | None, now_ms: int
     ) -> dict[str, Any]:
         target = address if isinstance(address, str) else before.wallet
-        parse_address(target, self._coin)
+        target = canonical_address(target, self._coin)
         # What has become effective meanwhile is made the base of the new change.
         settled: dict[str, Any] = {"address": before.address}
         if target == before.address:

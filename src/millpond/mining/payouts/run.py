@@ -8,7 +8,7 @@ from typing import TypeAlias
 import msgspec
 from sqlalchemy import insert, update
 
-from millpond.chains.bitcoin.address import canonical, is_address
+from millpond.chains.bitcoin.address import canonical_address, is_address
 from millpond.errors import MillpondError
 from millpond.intents import Intent, Intents
 from millpond.mining.accounts import BALANCE, derived_id
@@ -261,5 +261,5 @@ class PayoutRun:
 
     def _payable_of(self, payout: Payout) -> Payable:
         # Daemons take a script once in a transaction, however its address is written.
-        address = canonical(payout.address, self._coin)
+        address = canonical_address(payout.address, self._coin)
         return Payable(payout.id, address, payout.amount, payout.fee_policy)

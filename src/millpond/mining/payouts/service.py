@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import select, text
 
-from millpond.chains.bitcoin.address import parse_address
+from millpond.chains.bitcoin.address import canonical_address
 from millpond.chains.coins import Coin
 from millpond.clock import Clock, Ids
 from millpond.mining.accounts import derived_id, miner_balance, pool_wallet
@@ -82,7 +82,8 @@ class Payouts:
         if earlier is not None:
             return _same(earlier, amount)
         chosen = await self.miners.get(tx, wallet)
-        parse_address(chosen.address, self.coin)
+        # One writing for each payee: a transaction pays an address once.
+        address = canonical_address(chosen.address, self.coin)
         wanted = await self._checked_amount(tx, wallet, amount)
         now_ms = self.clock.now_ms()
         payout = Payout(
@@ -90,7 +91,7 @@ class Payouts:
             pool_id=pool_id,
             coin=self.coin.name,
             wallet=wallet,
-            address=chosen.address,
+            address=address,
             amount=wanted,
             fee=0,
             fee_policy=chosen.fee_policy,

@@ -3,7 +3,8 @@
 A scheme looks at a window of shares, newest first, and splits a reward into
 lines that sum to it exactly. Nothing here reads a clock, a file or a
 database; every number is an integer or an exact fraction. The same functions
-decide in production, in the audit and in a miner's own check.
+decide in production and in the audit. Promises: the lines sum to the reward,
+rounded once; order and scale of the shares change nothing. See docs/rewards.md.
 """
 
 from millpond.mining.rewards.allocation import Allocation, Line, LineKind

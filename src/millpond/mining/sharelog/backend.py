@@ -1,12 +1,10 @@
-"""Where groups are put: the two databases behind one small interface."""
+"""What a writer needs of a database, whichever it is; see `opening` for the choice."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
 from millpond.mining.sharelog.records import Group
-from millpond.mining.sharelog.settings import ShareLogSettings
-from millpond.store.engine import parse_url
 
 
 class Head(NamedTuple):
@@ -58,15 +56,3 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Give the right to write back and disconnect."""
-
-
-def open_backend(pool_id: str, edge: str, settings: ShareLogSettings) -> Backend:
-    """The backend that `sharelog.url` names; nothing is opened yet."""
-    from millpond.mining.sharelog.postgres import PostgresBackend  # noqa: PLC0415
-    from millpond.mining.sharelog.sqlite import SqliteBackend  # noqa: PLC0415
-
-    url = parse_url(settings.url)
-    if url.get_backend_name() == "sqlite":
-        assert url.database is not None
-        return SqliteBackend(url.database, pool_id, edge)
-    return PostgresBackend(url, pool_id, edge, timeout_s=settings.commit_timeout_s)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import asyncpg
@@ -80,38 +81,40 @@ class PostgresBackend:
         self._key = int.from_bytes(digest[:8], "big", signed=True)
         self._connection: Any = None
         self._opened = False
+        # A connection does one thing at a time; groups and blocks take turns.
+        self._turn = asyncio.Lock()
 
     async def open(self) -> Head:
         """See `Backend.open`."""
+        # Whoever has the turn now fails at once, instead of at its time-out.
         self._terminate()
-        return await self._guard(self._open())
+        return await self._in_turn(self._open)
 
     async def append(self, group: Group) -> None:
         """See `Backend.append`."""
-        await self._guard(self._append(group))
+        await self._in_turn(self._append, group)
 
     async def store_candidate(self, candidate: NewCandidate) -> None:
         """See `Backend.store_candidate`."""
-        await self._guard(
-            self._execute(
-                _CANDIDATE,
-                candidate.block_hash,
-                self._pool_id,
-                self._edge,
-                candidate.height,
-                candidate.worker,
-                candidate.found_ms,
-                candidate.block,
-            )
+        await self._in_turn(
+            self._execute,
+            _CANDIDATE,
+            candidate.block_hash,
+            self._pool_id,
+            self._edge,
+            candidate.height,
+            candidate.worker,
+            candidate.found_ms,
+            candidate.block,
         )
 
     async def update_candidate(self, block_hash: str, state: str, result: str, now_ms: int) -> None:
         """See `Backend.update_candidate`."""
-        await self._guard(self._execute(_UPDATE, state, result, now_ms, block_hash))
+        await self._in_turn(self._execute, _UPDATE, state, result, now_ms, block_hash)
 
     async def open_candidates(self) -> list[NewCandidate]:
         """See `Backend.open_candidates`."""
-        rows = await self._guard(self._fetch(_OPEN, self._pool_id, self._edge))
+        rows = await self._in_turn(self._fetch, _OPEN, self._pool_id, self._edge)
         return [NewCandidate(*row) for row in rows]
 
     async def close(self) -> None:
@@ -121,13 +124,14 @@ class PostgresBackend:
             with contextlib.suppress(OSError, asyncpg.InterfaceError, TimeoutError):
                 await connection.close(timeout=self._timeout_s)
 
-    async def _guard(self, work: Awaitable[T]) -> T:
-        try:
-            return await work
-        except _FAILURES as error:
-            raise ShareLogUnavailableError(
-                f"the share log cannot be written: {type(error).__name__}: {error}"
-            ) from error
+    async def _in_turn(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        async with self._turn:
+            try:
+                return await work(*args)
+            except _FAILURES as error:
+                raise ShareLogUnavailableError(
+                    f"the share log cannot be written: {type(error).__name__}: {error}"
+                ) from error
 
     async def _open(self) -> Head:
         url = self._url

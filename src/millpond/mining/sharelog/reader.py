@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
@@ -173,10 +173,28 @@ class ShareLogReader:
             rows = await tx.execute(query.order_by(candidates.c.found_ms.desc()).limit(limit))
             return [Candidate(*row) for row in rows]
 
-    async def candidate_heads(self, pool_id: str, *, limit: int = 200) -> list[CandidateHead]:
-        """Names and times of the blocks found, newest first, without the blocks."""
+    async def candidate_heads(
+        self,
+        pool_id: str,
+        *,
+        hashes: Collection[str] | None = None,
+        before_ms: int | None = None,
+        limit: int = 200,
+    ) -> list[CandidateHead]:
+        """Names and times of the blocks found, newest first, without the blocks.
+
+        Args:
+            pool_id: The pool.
+            hashes: Only these.
+            before_ms: Only those found before.
+            limit: At most so many.
+        """
         c = candidates.c
         query = select(c.block_hash, c.found_ms).where(c.pool_id == pool_id)
+        if hashes is not None:
+            query = query.where(c.block_hash.in_(list(hashes)))
+        if before_ms is not None:
+            query = query.where(c.found_ms < before_ms)
         async with self._store.read() as tx:
             rows = await tx.execute(query.order_by(c.found_ms.desc()).limit(limit))
             return [CandidateHead(*row) for row in rows]

@@ -7,19 +7,16 @@ parameters, a list of anything. What real miners leave out is not missed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from millpond import __version__
 from millpond.errors import MillpondError
 from millpond.mining.difficulty import MAX_TARGET, from_float, target_to_difficulty
 from millpond.mining.stratum import wire
+from millpond.mining.stratum.contract import Connection, Host
 from millpond.mining.work.validate import RejectCode
 
-if TYPE_CHECKING:
-    from millpond.mining.stratum.server import StratumServer
-    from millpond.mining.stratum.session import Session
-
-Method: TypeAlias = Callable[["Session", "StratumServer", bytes, list[Any]], None]
+Method: TypeAlias = Callable[[Connection, Host, bytes, list[Any]], None]
 
 MAX_NAME = 256
 """Longest `wallet.worker_name`."""
@@ -27,7 +24,7 @@ MAX_NAME = 256
 _MAX_TRANSACTIONS_BYTES = 100_000
 
 
-def configure(session: Session, server: StratumServer, request: bytes, params: list[Any]) -> None:
+def configure(session: Connection, server: Host, request: bytes, params: list[Any]) -> None:
     """`mining.configure` (BIP 310): extensions wanted, and their options."""
     wanted = params[0] if params and isinstance(params[0], list) else []
     options = params[1] if len(params) > 1 and isinstance(params[1], dict) else {}
@@ -50,7 +47,7 @@ def configure(session: Session, server: StratumServer, request: bytes, params: l
     session.send(wire.result(request, answer))
 
 
-def subscribe(session: Session, server: StratumServer, request: bytes, params: list[Any]) -> None:
+def subscribe(session: Connection, server: Host, request: bytes, params: list[Any]) -> None:
     """`mining.subscribe`: an extranonce1, the earlier one if the session id fits."""
     if not session.extranonce1:
         asked = params[1] if len(params) > 1 and isinstance(params[1], str) else ""
@@ -69,7 +66,7 @@ def subscribe(session: Session, server: StratumServer, request: bytes, params: l
         session.begin()
 
 
-def authorize(session: Session, server: StratumServer, request: bytes, params: list[Any]) -> None:
+def authorize(session: Connection, server: Host, request: bytes, params: list[Any]) -> None:
     """`mining.authorize`: `wallet.worker_name`, and options in the password (`d=1024`)."""
     name = params[0] if params else None
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable():
@@ -80,12 +77,14 @@ def authorize(session: Session, server: StratumServer, request: bytes, params: l
         session.send(wire.error(request, RejectCode.UNAUTHORIZED, "Too many workers"))
         return
     try:
-        server.check_worker(name)
+        logged = server.check_worker(name)
     except MillpondError as error:
         server.stats.refused_logins += 1
         session.send(wire.error(request, RejectCode.UNAUTHORIZED, error.message))
         return
     known.add(name)
+    if logged != name:
+        session.log_names = {**(session.log_names or {}), name: logged}
     session.workers = known
     session.send(wire.result(request, value=True))
     if not session.worker:
@@ -97,15 +96,13 @@ def authorize(session: Session, server: StratumServer, request: bytes, params: l
 
 
 def suggest_difficulty(
-    session: Session, server: StratumServer, request: bytes, params: list[Any]
+    session: Connection, server: Host, request: bytes, params: list[Any]
 ) -> None:
     """`mining.suggest_difficulty`: where to begin; vardiff goes on from there."""
     _suggest(session, server, request, _difficulty(params[0] if params else None))
 
 
-def suggest_target(
-    session: Session, server: StratumServer, request: bytes, params: list[Any]
-) -> None:
+def suggest_target(session: Connection, server: Host, request: bytes, params: list[Any]) -> None:
     """`mining.suggest_target`: the same, as a target of 32 bytes in hex, big-endian."""
     text = params[0] if params else None
     target = 0
@@ -121,15 +118,13 @@ def suggest_target(
 
 
 def extranonce_subscribe(
-    session: Session, _server: StratumServer, request: bytes, _params: list[Any]
+    session: Connection, _server: Host, request: bytes, _params: list[Any]
 ) -> None:
     """`mining.extranonce.subscribe`: fine; ours never changes while a connection lives."""
     session.send(wire.result(request, value=True))
 
 
-def get_transactions(
-    session: Session, server: StratumServer, request: bytes, params: list[Any]
-) -> None:
+def get_transactions(session: Connection, server: Host, request: bytes, params: list[Any]) -> None:
     """`mining.get_transactions`: what the block of a job would hold, if that is short enough."""
     name = params[0] if params and isinstance(params[0], str) else ""
     entry = server.board.entries.get(name) or server.board.entries.get(name[:-2] + "00")
@@ -143,14 +138,12 @@ def get_transactions(
     session.send(wire.result(request, [transaction.data.hex() for transaction in transactions]))
 
 
-def get_version(
-    session: Session, _server: StratumServer, request: bytes, _params: list[Any]
-) -> None:
+def get_version(session: Connection, _server: Host, request: bytes, _params: list[Any]) -> None:
     """`client.get_version`, asked the wrong way round: we say ours."""
     session.send(wire.result(request, f"millpond/{__version__}"))
 
 
-def ping(session: Session, _server: StratumServer, request: bytes, _params: list[Any]) -> None:
+def ping(session: Connection, _server: Host, request: bytes, _params: list[Any]) -> None:
     """`mining.ping`."""
     session.send(wire.result(request, "pong"))
 
@@ -168,7 +161,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-def _choose_difficulty(session: Session, server: StratumServer, password: str) -> None:
+def _choose_difficulty(session: Connection, server: Host, password: str) -> None:
     """What the password says, else what the miner suggested, else what it had last."""
     asked = _password_difficulty(password)
     if asked is not None and not session.fixed:
@@ -193,7 +186,7 @@ def _password_difficulty(password: str) -> int | None:
     return None
 
 
-def _suggest(session: Session, server: StratumServer, request: bytes, asked: int | None) -> None:
+def _suggest(session: Connection, server: Host, request: bytes, asked: int | None) -> None:
     if asked is None:
         session.send(wire.error(request, RejectCode.OTHER, "That is no difficulty"))
         return

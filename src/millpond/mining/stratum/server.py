@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from millpond.chains.coins import Coin
 from millpond.clock import Clock, Entropy
 from millpond.errors import MillpondError
 from millpond.mining.difficulty import from_float
-from millpond.mining.sharelog.records import Job as LoggedJob
-from millpond.mining.sharelog.records import RejectReason
 from millpond.mining.stratum import vardiff, wire
+from millpond.mining.stratum.contract import Connection, OnBlock, ShareSink, Stats
 from millpond.mining.stratum.extranonce import ExtranonceAllocator
 from millpond.mining.stratum.jobs import JobBoard, JobEntry
 from millpond.mining.stratum.session import UNAVAILABLE, Session
 from millpond.mining.stratum.settings import ListenerSettings, StratumLimits, VardiffSettings
 from millpond.mining.work.job import Job
 from millpond.mining.work.pow import proof_of_work
-from millpond.mining.work.validate import BIP320_MASK, Accepted, Submission
+from millpond.mining.work.validate import BIP320_MASK
 
 EXTRANONCE2_SIZE = 4
 EXTRANONCE_SIZE = 8
@@ -33,69 +32,6 @@ _SWEEP_ROUND_S = 2.0
 _REMEMBERED = 50_000
 _BANNED = 10_000
 _BACKLOG = 4096
-
-
-class ShareSink(Protocol):
-    """What the server needs of the share log; `ShareLogWriter` is one."""
-
-    @property
-    def available(self) -> bool:
-        """Shares can be taken now."""
-
-    def append(  # noqa: PLR0917
-        self,
-        time_ms: int,
-        worker: str,
-        job: LoggedJob,
-        difficulty: int,
-        achieved_bits: int,
-        waiter: Any,
-    ) -> bool:
-        """Take a share; False if it cannot."""
-
-    def reject(
-        self,
-        time_ms: int,
-        worker: str,
-        reason: RejectReason,
-        difficulty: int,
-        evidence: bytes = b"",
-    ) -> None:
-        """Count a refused share."""
-
-
-OnBlock = Callable[[Job, bytes, Submission, Accepted, str, int, bool], None]
-"""(job, extranonce1, submission, verdict, worker, time ms, whether the log took the share),
-right after the share's append."""
-
-
-class Stats:
-    """Plain counters of the hot path; see `docs/stratum.md` for the metrics made of them."""
-
-    __slots__ = (
-        "accepted",
-        "banned",
-        "last_notify_ns",
-        "malformed",
-        "opened",
-        "refused_connections",
-        "refused_logins",
-        "rejected",
-        "slow_readers",
-        "unanswered",
-    )
-
-    def __init__(self) -> None:
-        self.opened = 0
-        self.accepted = 0
-        self.rejected: dict[str, int] = {}
-        self.malformed = 0
-        self.slow_readers = 0
-        self.refused_connections = 0
-        self.refused_logins = 0
-        self.banned = 0
-        self.unanswered = 0
-        self.last_notify_ns = 0
 
 
 class StratumServer:
@@ -113,7 +49,7 @@ class StratumServer:
         coin: Coin,
         log: ShareSink,
         on_block: OnBlock,
-        check_worker: Callable[[str], None],
+        check_worker: Callable[[str], str],
         clock: Clock,
         entropy: Entropy,
         limits: StratumLimits | None = None,
@@ -136,7 +72,7 @@ class StratumServer:
         self._floor = from_float(self._vardiff.minimum)
         self._ceiling = from_float(self._vardiff.maximum)
         self.vardiff_target_ns = self._vardiff.target_s * 1e9
-        self._sessions: dict[Session, None] = {}
+        self._sessions: dict[Connection, None] = {}
         self._per_address: dict[str, int] = {}
         self._bans: OrderedDict[str, int] = OrderedDict()
         self._remembered: OrderedDict[str, int] = OrderedDict()
@@ -196,7 +132,7 @@ class StratumServer:
         """Connections that are subscribed and authorized."""
         return sum(session.started for session in self._sessions)
 
-    def admit(self, session: Session) -> bool:
+    def admit(self, session: Connection) -> bool:
         """Register a new connection unless it is one too many or its address is banned."""
         count = self._per_address.get(session.address, 0)
         if (
@@ -212,7 +148,7 @@ class StratumServer:
         self._per_address[session.address] = count + 1
         return True
 
-    def forget(self, session: Session) -> None:
+    def forget(self, session: Connection) -> None:
         """A connection is gone."""
         if session not in self._sessions:
             return
@@ -309,7 +245,7 @@ class StratumServer:
 
     def on_commit(self, waiters: Iterable[Any], error: MillpondError | None) -> None:
         """Answer the shares of a group: `true` if it is durable, error 20 if it was not taken."""
-        last: Session | None = None
+        last: Connection | None = None
         answers: list[bytes] = []
         count = 0
         for session, request in waiters:
@@ -349,7 +285,7 @@ class _Broadcast:
     __slots__ = ("_order", "_payload", "_server", "_started_ns", "at", "clean", "superseded")
 
     def __init__(
-        self, order: list[Session], payload: bytes, *, clean: bool, server: StratumServer
+        self, order: list[Connection], payload: bytes, *, clean: bool, server: StratumServer
     ) -> None:
         self._order = order
         self._payload = payload

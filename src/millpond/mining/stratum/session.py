@@ -8,10 +8,11 @@ durable, together with the others of the same connection.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from millpond.mining.sharelog.records import RejectReason
 from millpond.mining.stratum import vardiff, wire
+from millpond.mining.stratum.contract import Host
 from millpond.mining.stratum.jobs import JobEntry
 from millpond.mining.stratum.methods import METHODS
 from millpond.mining.work.validate import (
@@ -25,9 +26,6 @@ from millpond.mining.work.validate import (
     forget,
     parse_submission,
 )
-
-if TYPE_CHECKING:
-    from millpond.mining.stratum.server import StratumServer
 
 UNKNOWN_JOB = Rejected(RejectCode.JOB_NOT_FOUND, "unknown-job", "Job not found")
 UNAVAILABLE = Rejected(
@@ -62,6 +60,7 @@ class Session(asyncio.Protocol):
         extranonce1: Of this connection; empty until it has subscribed.
         worker: The name authorized first; empty until then.
         workers: All names authorized.
+        log_names: Of these, names that are logged in another writing, and how.
         difficulty: Of jobs from serial `since` on, fixed point.
         fixed: The difficulty never changes.
         version_mask: Version bits that were negotiated.
@@ -90,6 +89,7 @@ class Session(asyncio.Protocol):
         "fixed",
         "floor",
         "heard_ns",
+        "log_names",
         "opened_ns",
         "since",
         "start_difficulty",
@@ -101,7 +101,7 @@ class Session(asyncio.Protocol):
         "workers",
     )
 
-    def __init__(self, server: StratumServer, *, start_difficulty: int, fixed: bool) -> None:
+    def __init__(self, server: Host, *, start_difficulty: int, fixed: bool) -> None:
         self._server = server
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.address = ""
@@ -110,6 +110,7 @@ class Session(asyncio.Protocol):
         self.extranonce1 = b""
         self.worker = ""
         self.workers: set[str] | None = None
+        self.log_names: dict[str, str] | None = None
         self.version_mask = 0
         self.start_difficulty = start_difficulty
         self.difficulty = start_difficulty
@@ -227,7 +228,8 @@ class Session(asyncio.Protocol):
         self.send(wire.rejected(request_id, verdict))
         server.stats.rejected[verdict.reason] = server.stats.rejected.get(verdict.reason, 0) + 1
         if self.worker:
-            server.log.reject(now_ms, self.worker, _REASONS[verdict.reason], self.difficulty)
+            worker = self._logged(self.worker)
+            server.log.reject(now_ms, worker, _REASONS[verdict.reason], self.difficulty)
         if verdict.reason not in _INNOCENT:
             self._invalid += 1
         self._judge()
@@ -257,9 +259,10 @@ class Session(asyncio.Protocol):
         )
         if isinstance(verdict, Rejected):
             return verdict
+        worker = fields[0] if self.log_names is None else self._logged(fields[0])
         logged = server.log.append(
             now_ms,
-            fields[0],
+            worker,
             entry.logged,
             verdict.difficulty,
             verdict.achieved_bits,
@@ -268,7 +271,7 @@ class Session(asyncio.Protocol):
         if verdict.is_block:
             # A block goes to the daemons whatever becomes of its share.
             server.on_block(
-                entry.job, self.extranonce1, submission, verdict, fields[0], now_ms, logged
+                entry.job, self.extranonce1, submission, verdict, worker, now_ms, logged
             )
         if not logged:
             forget(entry.job, self.extranonce1, submission, version_mask=mask, seen=entry.seen)
@@ -289,6 +292,10 @@ class Session(asyncio.Protocol):
         if (worker != self.worker or not worker) and worker not in (self.workers or ()):
             return UNAUTHORIZED
         return params
+
+    def _logged(self, worker: str) -> str:
+        """The name that the log knows a worker by: its address in the canonical writing."""
+        return (self.log_names or {}).get(worker, worker)
 
     def _job_named(self, name: str) -> tuple[JobEntry, int] | Rejected:
         """The job, and the difficulty that it was sent with."""

@@ -5,7 +5,9 @@ the outputs that the pool wants become a `Job`; a miner's answer is held
 against its job by `check`, and a solved job becomes the bytes of a block by
 `assemble_block`. Everything here is pure: no socket, no clock, no database.
 The hashing is done by one small C extension where that was built and by an
-equal Python reference where not.
+equal Python reference where not. May touch the coin table and the formats of
+`millpond.chains.bitcoin`. Promises: the same verdict from both; a share passes
+once, whatever its spelling. See docs/mining-work.md.
 """
 
 from millpond.mining.work.block import assemble_block, block_hash

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from millpond.chains.bitcoin.wire import compact
 from millpond.mining.work.job import Job
 from millpond.mining.work.pow import sha256d
-from millpond.mining.work.serialize import compact_size
 
 _MARKER_AND_FLAG = b"\x00\x01"
 _WITNESS = b"\x01\x20" + bytes(32)
@@ -37,7 +37,7 @@ def assemble_block(job: Job, coinbase: bytes, header: bytes) -> bytes:
     assert len(header) == 80, "a header is 80 bytes"
     template = job.template
     first = with_witness(coinbase) if template.witness_commitment is not None else coinbase
-    parts = [header, compact_size(len(template.transactions) + 1), first]
+    parts = [header, compact(len(template.transactions) + 1), first]
     parts.extend([transaction.data for transaction in template.transactions])
     if template.extension_block is not None:
         parts += [_EXTENSION_BLOCK_PRESENT, template.extension_block]

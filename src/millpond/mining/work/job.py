@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from millpond.chains.bitcoin.wire import compact
 from millpond.errors import InvalidInputError
 from millpond.mining.difficulty import target_to_difficulty
 from millpond.mining.work import pow as proofs
 from millpond.mining.work.serialize import (
-    compact_size,
     script_number,
     script_push,
     stratum_prev_hash,
@@ -228,6 +228,6 @@ def _coinbase_parts(
     outputs = [transaction_output(amount, script) for script, amount in amounts]
     if template.witness_commitment is not None:
         outputs.append(transaction_output(0, template.witness_commitment))
-    coinbase1 = _VERSION + b"\x01" + _COINBASE_OUTPOINT + compact_size(script_length) + before
-    coinbase2 = after + _SEQUENCE + compact_size(len(outputs)) + b"".join(outputs) + _LOCK_TIME
+    coinbase1 = _VERSION + b"\x01" + _COINBASE_OUTPOINT + compact(script_length) + before
+    coinbase2 = after + _SEQUENCE + compact(len(outputs)) + b"".join(outputs) + _LOCK_TIME
     return coinbase1, coinbase2

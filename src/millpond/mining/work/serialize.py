@@ -1,18 +1,8 @@
-"""The few pieces of Bitcoin's serialisation that a pool writes itself."""
+"""The few pieces of Bitcoin's serialisation that only a pool writes."""
 
 from __future__ import annotations
 
-
-def compact_size(value: int) -> bytes:
-    """Length prefix of lists and strings ("CompactSize")."""
-    assert 0 <= value < 1 << 64, "a length fits 64 bits"
-    if value < 0xFD:
-        return bytes((value,))
-    if value <= 0xFFFF:
-        return b"\xfd" + value.to_bytes(2, "little")
-    if value <= 0xFFFFFFFF:
-        return b"\xfe" + value.to_bytes(4, "little")
-    return b"\xff" + value.to_bytes(8, "little")
+from millpond.chains.bitcoin.wire import compact
 
 
 def script_push(data: bytes) -> bytes:
@@ -37,7 +27,7 @@ def script_number(value: int) -> bytes:
 
 def transaction_output(amount: int, script: bytes) -> bytes:
     """One output: value in base units and the script that locks it."""
-    return amount.to_bytes(8, "little") + compact_size(len(script)) + script
+    return amount.to_bytes(8, "little") + compact(len(script)) + script
 
 
 def stratum_prev_hash(prev_hash: bytes) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from millpond.chains.bitcoin.address import parse_address
+from millpond.chains.bitcoin.address import canonical_address, parse_address
 from millpond.chains.bitcoin.errors import InvalidAddressError
-from millpond.chains.coins import COINS
+from millpond.chains.coins import COINS, Coin
 from millpond.errors import InvalidInputError
+from millpond.mining.accounts import wallet_of
 from millpond.mining.rewards import scheme_from
 from millpond.ops.config.faults import Fault
 from millpond.ops.config.settings import Config, PoolSettings
@@ -80,6 +81,24 @@ def _own_faults(path: str, pool: PoolSettings) -> Iterator[Fault]:
     if pool.coin in COINS:
         for message in pool.blocks.faults(COINS[pool.coin]):
             yield Fault(f"{path}.blocks", message)
+        yield from _payees(path, pool, COINS[pool.coin])
+
+
+def _payees(path: str, pool: PoolSettings, coin: Coin) -> Iterator[Fault]:
+    """Addresses of the rewards section: money booked to anything else can never be paid."""
+    rewards = pool.rewards
+    named = {"donation_wallet": [rewards.donation_wallet] if rewards.donation_wallet else []}
+    named |= {"parts": list(rewards.parts), "overrides": list(rewards.overrides)}
+    for name, texts in named.items():
+        for text in texts:
+            wallet = text if name == "donation_wallet" else wallet_of(text)
+            try:
+                canonical = canonical_address(wallet, coin)
+            except InvalidAddressError as error:
+                yield Fault(f"{path}.rewards.{name}", error.message)
+            else:
+                if canonical != wallet:
+                    yield Fault(f"{path}.rewards.{name}", f"{wallet} is written {canonical}")
 
 
 def _daemons(config: Config) -> Iterator[Fault]:

@@ -14,14 +14,6 @@ from millpond.ops.doctor.findings import Finding, fault, ok, warning
 
 _SKEW_S = 60
 _MAX_TIMEOUT_S = 10.0
-_CHAINS = {
-    "bitcoin": "main",
-    "bitcoin-testnet": "test",
-    "bitcoin-regtest": "regtest",
-    "litecoin": "main",
-    "litecoin-testnet": "test",
-    "litecoin-regtest": "regtest",
-}
 
 
 async def daemon(settings: DaemonSettings, clock: Clock) -> AsyncIterator[Finding]:
@@ -58,7 +50,7 @@ async def daemon(settings: DaemonSettings, clock: Clock) -> AsyncIterator[Findin
 
 def _network(subject: str, coin: Coin, network: Any, chain: Any, clock: Clock) -> list[Finding]:
     found = []
-    expected = _CHAINS.get(coin.name)
+    expected = coin.chain
     if expected and chain["chain"] != expected:
         mend = f"name the daemon's own coin, or start it on {expected}"
         found.append(fault(subject, f"it runs {chain['chain']}, {coin.name} is {expected}", mend))

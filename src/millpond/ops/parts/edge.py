@@ -8,7 +8,7 @@ import contextlib
 from millpond.chains.bitcoin.notify import BlockNews, NewsSettings
 from millpond.chains.coins import coin_named
 from millpond.errors import MillpondError
-from millpond.mining.edge import Edge, EdgeSettings
+from millpond.mining.edge import Edge, EdgeCollector, EdgeSettings
 from millpond.mining.stratum.settings import ListenerSettings
 from millpond.ops.config.settings import Config, PoolSettings
 from millpond.ops.daemons import block_address, daemon_set, wallet
@@ -55,8 +55,9 @@ async def _start(
     for watching in (daemons.run(context.stop), news.run(context.stop)):
         task = asyncio.create_task(watching)
         stack.push_async_callback(_ended, task)
-    await edge.start(context.metrics.registry())
+    await edge.start()
     stack.push_async_callback(edge.stop)
+    context.metrics.registry().register(EdgeCollector(edge))
     return edge
 
 

@@ -28,11 +28,13 @@ from millpond.ops.config.settings import PoolSettings
 from millpond.ops.daemons import daemon_set, wallet
 from millpond.ops.part import PartContext
 from millpond.store import Store
+from millpond.store.events import EventPruner
 
 _FOLD_S = 0.5
 _BLOCKS_S = 3.0
 _WALLET_S = 10.0
 _INTENTS_S = 0.5
+_EVENTS_S = 600.0
 _TELL_S = 2.0
 
 
@@ -55,6 +57,7 @@ async def run_with(context: PartContext, faults: Faults | None = None) -> None:
         name = f"worker-{context.ids.new()}"
         runner = Runner(intents, handlers, name, faults=faults)
         loops.append(Loop("intents", runner.run_once, _INTENTS_S, wakes=True))
+        loops.append(Loop("events", EventPruner(rooms.store, context.clock).run_once, _EVENTS_S))
         worker = Worker(loops, context.clock, on_error=context.pulse.error)
         for task in _watchers(rooms, worker):
             stack.push_async_callback(_ended, task)
@@ -107,7 +110,7 @@ def _pool_loops(rooms: _Rooms, pool: PoolSettings) -> list[Loop]:
         Rounds(coin, clock, required=pool.blocks.required(coin)),
     ]
     if scheme_from(pool.rewards).pays_shares:
-        folders.append(SharePurchases(rooms.ledger, coin, pool.rewards))
+        folders.append(SharePurchases(rooms.ledger, coin, pool.rewards, clock))
     fold = Fold(rooms.store, rooms.log, pool.id, clock, folders=folders)
     blocks = Blocks(
         rooms.store,
