@@ -220,7 +220,8 @@ class Rig:
                 async with miner:
                     while True:
                         await miner.share()
-                        await asyncio.sleep(0)
+                        # The cores are for the parts that are being killed.
+                        await asyncio.sleep(0.05)
             except (OSError, TimeoutError):
                 await asyncio.sleep(0.1)
 
