@@ -36,6 +36,7 @@ threshold = 100_000
 confirmations = 3
 poll_s = 0.2
 patience_s = 1.0
+lease_s = 4.0
 run_interval_s = 0.5
 [stratum.vardiff]
 start = 0.000_001
@@ -43,6 +44,7 @@ minimum = 0.000_000_1
 target_s = 0.05
 [devchain]
 block_time_s = 1
+retarget = false
 [miner]
 enabled = "no"
 """

@@ -106,6 +106,8 @@ class StratumMiner:
             return
 
     async def call(self, method: str, params: list[Any]):
+        if self._pump.done():
+            raise ConnectionError("the pool closed the connection")
         self._next_id += 1
         answer = asyncio.get_running_loop().create_future()
         self._answers[self._next_id] = answer
@@ -122,6 +124,8 @@ class StratumMiner:
         """The newest job."""
         async with asyncio.timeout(60):
             await self._new_job.wait()
+        if self._pump.done():
+            raise ConnectionError("the pool closed the connection")
         assert self._job is not None
         return self._job
 
@@ -190,6 +194,7 @@ class StratumMiner:
         except ConnectionError:
             pass
         finally:
+            self._new_job.set()
             gone = ConnectionError("the pool closed the connection")
             for waiting in self._answers.values():
                 if not waiting.done():

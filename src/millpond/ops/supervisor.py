@@ -136,7 +136,8 @@ class Supervisor:
                 return
             self._say(f"{part.plan.name:<9} {how}; starting it again in {pause:g} s")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stop.wait()
             pause = min(pause * 2, self._settings.restart_longest_s)
 
     async def _run_once(self, part: _Part) -> int:
@@ -179,7 +180,8 @@ class Supervisor:
     async def _watch_start(self, part: _Part, up: asyncio.Event) -> None:
         """End a part that does not become ready in time."""
         try:
-            await asyncio.wait_for(up.wait(), self._settings.ready_timeout_s)
+            async with asyncio.timeout(self._settings.ready_timeout_s):
+                await up.wait()
         except TimeoutError:
             self._say(f"{part.plan.name:<9} is not ready in time; ending it")
             _signal(part, signal.SIGKILL)
@@ -244,7 +246,8 @@ class Supervisor:
             return
         _signal(part, signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), self._settings.stop_timeout_s)
+            async with asyncio.timeout(self._settings.stop_timeout_s):
+                await process.wait()
         except TimeoutError:
             self._say(f"{part.plan.name:<9} does not stop; ending it")
             _signal(part, signal.SIGKILL)

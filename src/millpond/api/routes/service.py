@@ -45,7 +45,8 @@ async def readyz(core: CoreDep) -> Response[Health]:
 
 async def _ask(check: Check) -> CheckResult:
     try:
-        return await asyncio.wait_for(check(), _CHECK_TIMEOUT_S)
+        async with asyncio.timeout(_CHECK_TIMEOUT_S):
+            return await check()
     except TimeoutError:
         return CheckResult(ok=False, detail=f"no answer in {_CHECK_TIMEOUT_S:g} s")
     except (MillpondError, OSError) as error:

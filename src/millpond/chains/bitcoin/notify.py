@@ -239,7 +239,8 @@ class BlockNews:
 
     async def _poked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            line = (await asyncio.wait_for(reader.readline(), 2.0)).decode().strip().lower()
+            async with asyncio.timeout(2.0):
+                line = (await reader.readline()).decode().strip().lower()
             await self._heard("poke", line if _HASH.fullmatch(line) else "")
             writer.write(b"ok\n")
             await writer.drain()

@@ -134,7 +134,9 @@ class RpcEndpoint:
         tries = 2 if method in _REPEATABLE else 1
         for attempt in range(1, tries + 1):
             try:
-                status, answer = await asyncio.wait_for(self._post(body), limit_s)
+                # Not `wait_for`: before Python 3.12 it may swallow a cancellation.
+                async with asyncio.timeout(limit_s):
+                    status, answer = await self._post(body)
             except TimeoutError:
                 raise RpcTimeoutError(
                     f"{self.name} has not answered {method} within {limit_s:g} s", method=method

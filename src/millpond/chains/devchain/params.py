@@ -72,11 +72,11 @@ class DevParams(msgspec.Struct, frozen=True, kw_only=True):
         return int.from_bytes(_ALGORITHMS[self.coin.proof_of_work](header), "little")
 
 
-def demo_params(coin: Coin, *, block_time_s: int | None = None) -> DevParams:
+def demo_params(coin: Coin, *, block_time_s: int | None = None, retarget: bool = True) -> DevParams:
     """Rules for a demo: a gentle CPU miner finds a block each `block_time_s`."""
     seconds = block_time_s or coin.block_time_s
     hashes = _DEMO_HASHRATE[coin.proof_of_work] * seconds
-    return DevParams(coin=coin, block_time_s=seconds, initial_hashes=hashes)
+    return DevParams(coin=coin, block_time_s=seconds, initial_hashes=hashes, retarget=retarget)
 
 
 def test_params(coin: Coin) -> DevParams:

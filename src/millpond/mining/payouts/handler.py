@@ -119,6 +119,8 @@ class BitcoinPayoutHandler:
             settle_depth=settings.confirmations,
             poll_ms=round(settings.poll_s * 1000),
             patience_ms=round(settings.patience_s * 1000),
+            lease_ms=round(settings.lease_s * 1000),
+            step_timeout_s=settings.lease_s / 4,
         )
 
     @property

@@ -25,6 +25,8 @@ class PayoutSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         poll_s: Time between two looks at a payment under way.
         patience_s: How long a payment must be unknown before its bytes are sent again.
         run_interval_s: Time between two automatic runs.
+        lease_s: Time after which others take over what a dead worker had in hand; a
+            single call to the daemon is given a quarter of it.
     """
 
     enabled: bool = True
@@ -41,9 +43,11 @@ class PayoutSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     poll_s: float = 5.0
     patience_s: float = 30.0
     run_interval_s: float = 60.0
+    lease_s: float = 120.0
 
     def __post_init__(self) -> None:
         assert 0 < self.dust <= self.minimum <= self.threshold, "dust ≤ minimum ≤ threshold"
         assert 1 <= self.max_payees <= 2_000, "a transaction has 1 to 2,000 payees"
         assert self.confirmations >= 1, "a payment is final once it is in a block"
+        assert self.lease_s >= 1, "a worker is given a second at least"
         assert self.max_fee > 0, "the network wants a fee"

@@ -179,11 +179,14 @@ class DevchainSettings(Section, frozen=True, kw_only=True):
         port: Port of the same; the next free one if it is taken.
         block_time_s: Time between two blocks that its difficulty aims at. A
             data directory keeps what it was made with.
+        retarget: Whether the difficulty follows the miners; without, it stays
+            as it began.
     """
 
     host: str = "127.0.0.1"
     port: Port = 18999
     block_time_s: Annotated[int, Meta(ge=1, le=600)] = 4
+    retarget: bool = True
 
 
 class MinerSettings(Section, frozen=True, kw_only=True):

@@ -31,4 +31,5 @@ async def run(context: PartContext) -> None:
 
 def _params(config: Config) -> DevParams:
     coin = coin_named(config.the_pools[0].coin)
-    return demo_params(coin, block_time_s=config.devchain.block_time_s)
+    devchain = config.devchain
+    return demo_params(coin, block_time_s=devchain.block_time_s, retarget=devchain.retarget)

@@ -31,7 +31,8 @@ async def run(context: PartContext) -> None:
         while not context.stop.is_set():
             _tell(context, edges, where)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(context.stop.wait(), _CHECK_S)
+                async with asyncio.timeout(_CHECK_S):
+                    await context.stop.wait()
 
 
 async def _start(
