@@ -12,6 +12,7 @@ from millpond.mining.edge import Edge, EdgeCollector, EdgeSettings
 from millpond.mining.stratum.settings import ListenerSettings
 from millpond.ops.config.settings import Config, PoolSettings
 from millpond.ops.daemons import block_address, daemon_set, wallet
+from millpond.ops.miners import MinersDesk
 from millpond.ops.part import PartContext
 from millpond.ops.process import poke_address, reachable_host
 
@@ -26,6 +27,9 @@ async def run(context: PartContext) -> None:
             await _start(context, index, pool, stack)
             for index, pool in enumerate(context.config.the_pools)
         ]
+        desk = MinersDesk(edges)
+        await desk.start(context.config.run_path)
+        stack.push_async_callback(desk.stop)
         host = reachable_host(context.config.stratum.host)
         where = ", ".join(f"stratum+tcp://{host}:{port}" for edge in edges for port in edge.ports)
         while not context.stop.is_set():
