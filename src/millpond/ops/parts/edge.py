@@ -9,7 +9,6 @@ from millpond.chains.bitcoin.errors import RpcError
 from millpond.chains.bitcoin.notify import BlockNews, NewsSettings
 from millpond.chains.coins import coin_named
 from millpond.mining.edge import Edge, EdgeCollector, EdgeSettings
-from millpond.mining.stratum.settings import ListenerSettings
 from millpond.ops.config.settings import Config, PoolSettings
 from millpond.ops.daemons import block_address, daemon_set, wallet
 from millpond.ops.miners import MinersDesk
@@ -73,7 +72,7 @@ def edge_settings(config: Config, index: int, pool: PoolSettings) -> EdgeSetting
         edge=stratum.edge,
         extranonce_prefix=stratum.extranonce_prefix,
         tag=pool.tag,
-        listeners=(ListenerSettings(host=stratum.host, port=stratum.port(index)),),
+        listeners=config.listeners(index),
         vardiff=config.vardiff,
         limits=stratum.limits,
         sharelog=config.sharelog_settings,
