@@ -4,7 +4,7 @@ import asyncio
 import json
 
 from millpond.mining.difficulty import from_float
-from millpond.mining.stratum import StratumLimits, VardiffSettings
+from millpond.mining.stratum import ListenerSettings, StratumLimits, VardiffSettings
 from tests.mining.stratum.helpers import EASY, Client, Pool
 
 
@@ -219,3 +219,20 @@ async def test_a_fixed_difficulty_stays_below_the_rate_or_without_one():
             client = await pool.miner(password=f"d={EASY}")
             assert await flood(pool, clock, client, pool.current, count=600, gap_ns=gap_ns) == 600
             assert client.notices == []
+
+
+async def test_each_port_begins_with_its_own_difficulty():
+    async with Pool() as pool:
+        for settings, begins in (
+            (ListenerSettings(port=0, start_difficulty=2 * EASY), 2 * EASY),
+            (ListenerSettings(port=0, fixed_difficulty=4 * EASY), 4 * EASY),
+        ):
+            pool.port = await pool.server.listen(settings)
+            client = await pool.client()
+            await client.call("mining.subscribe", "test/1")
+            await client.call("mining.authorize", "wallet.new" + str(pool.port), "x")
+            assert await client.until("mining.set_difficulty") == [begins]
+            await client.call("mining.suggest_difficulty", 8 * EASY)
+            (session,) = (s for s in pool.server._sessions if s.worker.endswith(str(pool.port)))
+            assert session.fixed is bool(settings.fixed_difficulty)
+            assert session.difficulty == from_float(8 * EASY if not session.fixed else begins)
