@@ -66,7 +66,7 @@ async def main(directory: str) -> None:
         pool_id="bench",
         refresh_s=3600.0,
         listeners=(ListenerSettings(port=0, fixed_difficulty=2.0**-32),),
-        limits=StratumLimits(max_per_address=20_000, login_s=600.0),
+        limits=StratumLimits(max_per_address=20_000, login_s=600.0, max_shares_per_s=0.0),
         sharelog=ShareLogSettings(url=f"sqlite:///{directory}/shares.db"),
     )
     edge = Edge(

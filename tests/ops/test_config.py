@@ -8,6 +8,8 @@ from millpond.ops.config import ConfigError, load, load_text
 from millpond.ops.config.explain import explained, in_force, reference
 from millpond.ops.config.schema import describe
 from millpond.ops.config.settings import Config
+from millpond.ops.parts.api import terms
+from millpond.ops.plan import choose_ports
 
 
 def faults_of(text: str, environ: dict[str, str] | None = None) -> list[str]:
@@ -53,6 +55,32 @@ def test_faults_between_settings_are_found_too():
     found = faults_of('[database]\nurl = "mysql://x"\n[[daemons]]\ncoin = "dog"\nurl = "http://x"')
     assert found[0].startswith("database.url: names mysql")
     assert found[1].startswith("daemons[0].coin: no coin is named 'dog'")
+
+
+def test_a_pools_own_ports_have_their_own_difficulties_and_stay_after_a_choice():
+    text = """
+    [[pools]]
+    id = "a"
+    coin = "devcoin"
+    [[pools.ports]]
+    port = 0
+    start_difficulty = 2.0
+    [[pools.ports]]
+    port = 0
+    fixed_difficulty = 8.0
+    [[pools]]
+    id = "b"
+    coin = "devcoin"
+    """
+    config = load_text(text, {"MILLPOND__STRATUM__PORTS": "[0]"})
+    chosen = choose_ports(config, lambda _: None)
+    again = load_text(text, chosen.environment(config))
+    listeners = [again.listeners(index) for index in (0, 1)]
+    assert tuple(tuple(one.port for one in own) for own in listeners) == chosen.stratum
+    assert [one.start_difficulty for one in listeners[0]] == [2.0, 0.0]
+    assert [one.fixed_difficulty for one in listeners[0]] == [0.0, 8.0]
+    shown = [[endpoint.difficulty for endpoint in one.endpoints] for one in terms(again)]
+    assert shown == [[2.0, 8.0], [again.vardiff.start]]
 
 
 def test_pools_and_daemons_must_fit_together():

@@ -92,6 +92,26 @@ def test_a_notify_command_reaches_the_edge(pool: Pool):
     assert result.returncode == 0, result.stderr
 
 
+def test_the_operators_word_reaches_the_miners_and_the_log(pool: Pool):
+    def shown() -> bool:
+        result = pool.command("miners", "message", "maintenance at noon", "--actor", "anna")
+        assert result.returncode == 0, result.stderr
+        return result.stdout == "shown to 1 connections\n"
+
+    pool.until("the built-in miner", shown)
+    result = pool.command("miners", "message", "to nobody", "--worker", "somebody")
+    assert result.stdout == "shown to 0 connections\n"
+    result = pool.command("miners", "renumber", "--prefix", "7")
+    assert "a new extranonce" in result.stdout
+    assert pool.command("miners", "reconnect", "--wait", "1").returncode == 0
+    written = (pool.data / "logs" / "edge.log").read_text()
+    for word in ("anna", "maintenance at noon", "renumber", "reconnect"):
+        assert word in written
+    refused = pool.command("miners", "message", "two\nlines")
+    assert refused.returncode != 0
+    assert "control characters" in refused.stderr
+
+
 def test_killing_the_tree_leaves_no_process_and_starting_again_keeps_the_data(tmp_path: Path):
     with Pool(tmp_path / "data", **QUICK) as pool:
         pool.until("block", lambda: pool.blocks("confirming"))

@@ -48,15 +48,17 @@ async def _bring_up(config: Config, config_path: Path | None, say: Say) -> None:
         pid=os.getpid(),
         url=f"http://{reachable_host(config.http.host)}:{ports.http}/",
         stratum=[
-            f"stratum+tcp://{reachable_host(config.stratum.host)}:{port}" for port in ports.stratum
+            f"stratum+tcp://{reachable_host(config.stratum.host)}:{own[0]}" for own in ports.stratum
         ],
     )
 
     def announce(_state: str) -> None:
         say("")
         say(f"  pages   {where.url}")
-        for pool, url in zip(config.the_pools, where.stratum, strict=True):
-            say(f"  miners  {url}  ({pool.id}, {pool.coin})")
+        host = reachable_host(config.stratum.host)
+        for pool, own in zip(config.the_pools, ports.stratum, strict=True):
+            for port in own:
+                say(f"  miners  stratum+tcp://{host}:{port}  ({pool.id}, {pool.coin})")
         say("")
 
     supervisor = Supervisor(
@@ -82,7 +84,7 @@ async def _bring_up(config: Config, config_path: Path | None, say: Say) -> None:
 
 def _environment(config: Config, ports: Ports) -> dict[str, str]:
     """What the parts must know that the configuration did not say."""
-    found = ports.environment()
+    found = ports.environment(config)
     found["MILLPOND__DATA_DIR"] = str(config.data_path)
     if config.log.to == "auto":
         found["MILLPOND__LOG__TO"] = "files"

@@ -25,18 +25,28 @@ STOP_RANK = {"miner": 0, "edge": 1, "worker": 2, "api": 2, "devchain": 3}
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports that were found free; one for Stratum for each pool."""
+    """The ports that were found free; those for Stratum by pool."""
 
     http: int
-    stratum: tuple[int, ...]
+    stratum: tuple[tuple[int, ...], ...]
     devchain: int
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, config: Config) -> dict[str, str]:
         """The same as settings for the parts."""
         return {
             "MILLPOND__HTTP__PORT": str(self.http),
-            "MILLPOND__STRATUM__PORTS": str(list(self.stratum)),
+            "MILLPOND__STRATUM__PORTS": str([ports[0] for ports in self.stratum]),
+            **self._own_ports(config),
             "MILLPOND__DEVCHAIN__PORT": str(self.devchain),
+        }
+
+    def _own_ports(self, config: Config) -> dict[str, str]:
+        """The ports of the pools that name theirs."""
+        return {
+            f"MILLPOND__POOLS__{at}__PORTS__{number}__PORT": str(port)
+            for at, (pool, ports) in enumerate(zip(config.the_pools, self.stratum, strict=True))
+            if pool.ports
+            for number, port in enumerate(ports)
         }
 
 
@@ -85,7 +95,10 @@ def choose_ports(config: Config, say: Say) -> Ports:
     return Ports(
         http=choose("pages", config.http.host, config.http.port),
         stratum=tuple(
-            choose(f"the miners of {pool.id}", config.stratum.host, config.stratum.port(index))
+            tuple(
+                choose(f"the miners of {pool.id}", one.host, one.port)
+                for one in config.listeners(index)
+            )
             for index, pool in enumerate(config.the_pools)
         ),
         devchain=choose("the devchain", config.devchain.host, config.devchain.port)

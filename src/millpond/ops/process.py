@@ -144,6 +144,12 @@ def poke_address(run_path: Path, pool_id: str) -> str:
     return f"unix:{path}" if len(os.fsencode(path)) <= _UNIX_PATH_MAX else ""
 
 
+def miners_socket(run_path: Path) -> Path | None:
+    """Where the edge listens for `millpond miners`; None if the path is too long."""
+    path = run_path / "miners.sock"
+    return path if len(os.fsencode(path)) <= _UNIX_PATH_MAX else None
+
+
 def reachable_host(host: str) -> str:
     """Where to connect to what listens on `host` of this machine."""
     return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound

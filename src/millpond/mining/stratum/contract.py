@@ -101,7 +101,8 @@ class Connection(Protocol):
         log_names: Of these, names that are logged in another writing, and how.
         start_difficulty: What its port begins with, fixed point.
         difficulty: In force, fixed point.
-        fixed: The difficulty never changes.
+        fixed: The difficulty does not follow the miner, unless it floods.
+        follows_extranonce: The miner takes a new extranonce1.
         floor: Least difficulty that the miner asked for, fixed point.
         suggested: Difficulty that it asked to begin with, 0 if none.
         version_mask: Version bits that were negotiated.
@@ -120,6 +121,7 @@ class Connection(Protocol):
     start_difficulty: int
     difficulty: int
     fixed: bool
+    follows_extranonce: bool
     floor: int
     suggested: int
     version_mask: int
@@ -129,6 +131,12 @@ class Connection(Protocol):
 
     def change_difficulty(self, difficulty: int) -> None:
         """From the next job on."""
+
+    def change_extranonce(self, extranonce1: bytes) -> None:
+        """From the next job on; shares of those before stay good with the earlier one."""
+
+    def held_extranonces(self) -> list[bytes]:
+        """Extranonces that this connection uses: its own and earlier ones."""
 
     def look_after(self, now_ns: int) -> None:
         """Housekeeping, every few seconds."""

@@ -49,10 +49,17 @@ class ExtranonceAllocator:
         except ValueError:
             return None
         extranonce1 = raw[:SIZE]
-        if session_id != self.session_id(extranonce1) or extranonce1 in self._live:
+        mine = extranonce1[:1] == bytes((self._prefix,))
+        if not mine or session_id != self.session_id(extranonce1) or extranonce1 in self._live:
             return None
         self._live.add(extranonce1)
         return extranonce1
+
+    def renew(self, *, prefix: int, key: bytes) -> None:
+        """From now on with that prefix; no session id given out before gets its own again."""
+        assert 0 <= prefix < 256, "an edge's prefix is one byte"
+        self._prefix = prefix
+        self._key = key
 
     def release(self, extranonce1: bytes) -> None:
         """The connection is gone."""

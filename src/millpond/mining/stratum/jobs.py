@@ -99,20 +99,27 @@ class JobBoard:
         self.current = None
 
     @property
+    def oldest_serial(self) -> int:
+        """Number of the oldest job that is good; beyond all that were posted if none is."""
+        entry = next(iter(self.entries.values()), None)
+        return self._serial + 1 if entry is None else entry.serial
+
+    @property
     def crowded(self) -> bool:
         """The current job has so many shares that a new one is due."""
         return self.current is not None and len(self.current.seen) >= MAX_SEEN
 
     def was_known(self, name: str) -> bool:
         """Whether the name looks like that of an earlier job of this process."""
-        return self._first_serial < _serial_of(name) <= self._serial
+        return self._first_serial < serial_of(name) <= self._serial
 
     def retired(self, name: str) -> RetiredJob | None:
         """A job of the block before, by any of its names."""
-        return self._retired.get(_serial_of(name))
+        return self._retired.get(serial_of(name))
 
 
-def _serial_of(name: str) -> int:
+def serial_of(name: str) -> int:
+    """Number of the job that a name is of; -1 if it is no name."""
     try:
         return int(name[:-2], 16)
     except ValueError:

@@ -44,6 +44,8 @@ def configure(session: Connection, server: Host, request: bytes, params: list[An
             answer["minimum-difficulty"] = asked is not None
         else:
             answer[extension] = extension in {"subscribe-extranonce", "info"}
+            if extension == "subscribe-extranonce":
+                session.follows_extranonce = True
     session.send(wire.result(request, answer))
 
 
@@ -120,7 +122,8 @@ def suggest_target(session: Connection, server: Host, request: bytes, params: li
 def extranonce_subscribe(
     session: Connection, _server: Host, request: bytes, _params: list[Any]
 ) -> None:
-    """`mining.extranonce.subscribe`: fine; ours never changes while a connection lives."""
+    """`mining.extranonce.subscribe`: this miner can be sent another extranonce1."""
+    session.follows_extranonce = True
     session.send(wire.result(request, value=True))
 
 

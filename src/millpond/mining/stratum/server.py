@@ -63,6 +63,7 @@ class StratumServer:
         self.check_worker = check_worker
         self.stats = Stats()
         self.board = JobBoard(first_serial=clock.now_ms() // 1000)
+        self._entropy = entropy
         self.extranonces = ExtranonceAllocator(prefix=extranonce_prefix, key=entropy.token(32))
         self.extranonce2_size = EXTRANONCE2_SIZE
         rolls = proof_of_work(coin.proof_of_work).rolls_version
@@ -158,8 +159,8 @@ class StratumServer:
             self._per_address[session.address] = left
         else:
             del self._per_address[session.address]
-        if session.extranonce1:
-            self.extranonces.release(session.extranonce1)
+        for extranonce1 in session.held_extranonces():
+            self.extranonces.release(extranonce1)
 
     def ban(self, address: str) -> None:
         """Turn an address away for a while."""
@@ -178,18 +179,49 @@ class StratumServer:
         del self._bans[address]
         return False
 
-    def show_message(self, text: str) -> None:
-        """`client.show_message` to every miner."""
-        self._send_all(wire.notification("client.show_message", text))
+    # -- the operator --------------------------------------------------------
 
-    def reconnect(self, host: str, port: int, wait_s: int) -> None:
-        """`client.reconnect` to every miner."""
-        self._send_all(wire.notification("client.reconnect", host, port, wait_s))
+    def show_message(self, text: str, worker: str = "") -> int:
+        """`client.show_message` to every miner, or to those of a worker or wallet; how many."""
+        return self._send_all(wire.notification("client.show_message", text), worker)
 
-    def _send_all(self, message: bytes) -> None:
+    def reconnect(self, host: str = "", port: int = 0, wait_s: int = 0) -> int:
+        """`client.reconnect` to every miner; empty or 0 for where it is; how many."""
+        return self._send_all(wire.reconnect(host, port, wait_s))
+
+    def renumber(self, prefix: int) -> tuple[int, int]:
+        """A new extranonce1 with that prefix for every miner.
+
+        Those that take one while connected get it with the current job;
+        all others are told to reconnect. No session id of before is good.
+
+        Returns:
+            How many got one, and how many were told to reconnect.
+        """
+        if self._broadcast is not None:
+            # A job must not be told under its plain name after the change.
+            self._broadcast.finish()
+        self.extranonces.renew(prefix=prefix, key=self._entropy.token(32))
+        given = told = 0
+        reconnect = wire.reconnect("", 0, 0)
         for session in list(self._sessions):
-            if session.started:
+            if session.closed or not session.extranonce1:
+                continue
+            if session.follows_extranonce:
+                session.change_extranonce(self.extranonces.take())
+                given += 1
+            else:
+                session.send(reconnect)
+                told += 1
+        return given, told
+
+    def _send_all(self, message: bytes, worker: str = "") -> int:
+        count = 0
+        for session in list(self._sessions):
+            if session.started and not session.closed and _is_for(session, worker):
                 session.send(message)
+                count += 1
+        return count
 
     # -- difficulty ----------------------------------------------------------
 
@@ -279,6 +311,14 @@ class StratumServer:
             await self.clock.sleep(_SWEEP_ROUND_S)
 
 
+def _is_for(session: Connection, worker: str) -> bool:
+    """Whether a connection mines for a worker (`wallet.name`) or, without a dot, a wallet."""
+    if not worker:
+        return True
+    names = {*(session.workers or ()), *(session.log_names or {}).values()}
+    return any(name == worker or name.startswith(worker + ".") for name in names)
+
+
 class _Broadcast:
     """One message on its way to many connections."""
 
@@ -301,15 +341,23 @@ class _Broadcast:
 
     def step(self) -> None:
         """Write to the next few; the rest after other work had its turn."""
-        if self.superseded:
+        if self.superseded or (self.at and self.done):
             return
+        self._write()
+        if not self.done:
+            asyncio.get_running_loop().call_soon(self.step)
+
+    def finish(self) -> None:
+        """Write to all that are left."""
+        while not (self.superseded or self.done):
+            self._write()
+
+    def _write(self) -> None:
         payload = self._payload
         for session in self._order[self.at : self.at + _BROADCAST_CHUNK]:
             if not session.closed:
                 session.transport.write(payload)
         self.at += _BROADCAST_CHUNK
-        if self.done:
+        if self.at >= len(self._order):
             self._server.stats.last_notify_ns = self._server.clock.monotonic_ns() - self._started_ns
             self._order = []
-        else:
-            asyncio.get_running_loop().call_soon(self.step)

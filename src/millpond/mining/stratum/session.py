@@ -13,8 +13,10 @@ from typing import cast
 from millpond.mining.sharelog.records import RejectReason
 from millpond.mining.stratum import vardiff, wire
 from millpond.mining.stratum.contract import Host
-from millpond.mining.stratum.jobs import JobEntry
+from millpond.mining.stratum.history import History, Terms
+from millpond.mining.stratum.jobs import JobEntry, RetiredJob, serial_of
 from millpond.mining.stratum.methods import METHODS
+from millpond.mining.work.job import Job
 from millpond.mining.work.validate import (
     MALFORMED,
     NOT_SUBSCRIBED,
@@ -32,6 +34,8 @@ UNKNOWN_JOB = Rejected(RejectCode.JOB_NOT_FOUND, "unknown-job", "Job not found")
 UNAVAILABLE = Rejected(
     RejectCode.OTHER, "unavailable", "The pool cannot store shares now; this one is not counted"
 )
+
+FLOOD_MESSAGE = "Your fixed difficulty is too low for this miner; it has been raised"
 
 _REASONS = {
     "stale": RejectReason.STALE,
@@ -52,8 +56,8 @@ _PROVABLE = frozenset({"stale", "duplicate", "low-difficulty"})
 """Reasons for which the share's header shows the work that went into it."""
 
 _TLS_HANDSHAKE = 0x16
-_MAX_ALIASES = 8
-_MAX_EARLIER = 8
+_FLOOD_SHARES = 256
+"""Shares over which the rate of a fixed difficulty is averaged, at least."""
 
 
 class Session(asyncio.Protocol):
@@ -65,16 +69,16 @@ class Session(asyncio.Protocol):
         workers: All names authorized.
         log_names: Of these, names that are logged in another writing, and how.
         difficulty: Of jobs from serial `since` on, fixed point.
-        fixed: The difficulty never changes.
+        fixed: The difficulty does not follow the miner, unless it floods.
+        follows_extranonce: The miner takes a new extranonce1.
         version_mask: Version bits that were negotiated.
         floor: Least difficulty that the miner asked for, fixed point.
         suggested: Difficulty that it asked to begin with, 0 if none.
     """
 
     __slots__ = (
-        "_aliases",
-        "_earlier",
-        "_generation",
+        "_flooded",
+        "_history",
         "_invalid",
         "_malformed",
         "_pending",
@@ -91,6 +95,7 @@ class Session(asyncio.Protocol):
         "extranonce1",
         "fixed",
         "floor",
+        "follows_extranonce",
         "heard_ns",
         "log_names",
         "opened_ns",
@@ -122,9 +127,9 @@ class Session(asyncio.Protocol):
         self.suggested = 0
         self.since = 0
         self.heard_ns = self.opened_ns = server.clock.monotonic_ns()
-        self._earlier: list[tuple[int, int]] | None = None
-        self._aliases: dict[str, int] | None = None
-        self._generation = 0
+        self.follows_extranonce = False
+        self._history: History | None = None
+        self._flooded = False
         self._tail = b""
         self._talk = 0
         self._pending = 0
@@ -250,11 +255,11 @@ class Session(asyncio.Protocol):
         if isinstance(submission, Rejected):
             return submission
         server = self._server
-        entry, difficulty = found
+        entry, difficulty, extranonce1 = found
         mask = self.version_mask or server.version_mask
         verdict = check(
             entry.job,
-            self.extranonce1,
+            extranonce1,
             submission,
             difficulty=difficulty,
             version_mask=mask,
@@ -274,11 +279,9 @@ class Session(asyncio.Protocol):
         )
         if verdict.is_block:
             # A block goes to the daemons whatever becomes of its share.
-            server.on_block(
-                entry.job, self.extranonce1, submission, verdict, worker, now_ms, logged
-            )
+            server.on_block(entry.job, extranonce1, submission, verdict, worker, now_ms, logged)
         if not logged:
-            forget(entry.job, self.extranonce1, submission, version_mask=mask, seen=entry.seen)
+            forget(entry.job, extranonce1, submission, version_mask=mask, seen=entry.seen)
             return UNAVAILABLE
         self._after_credit()
         return None
@@ -295,13 +298,12 @@ class Session(asyncio.Protocol):
             or len(submission.extranonce2) != server.extranonce2_size
         ):
             return b""
-        found = self._job_named(fields[1])
-        job = server.board.retired(fields[1]) if isinstance(found, Rejected) else found[0].job
+        job, extranonce1 = self._job_shown(fields[1])
         if job is None:
             return b""
         mask = self.version_mask or server.version_mask
         return job.work.header(
-            self.extranonce1,
+            extranonce1,
             submission.extranonce2,
             submission.ntime,
             submission.nonce,
@@ -326,15 +328,41 @@ class Session(asyncio.Protocol):
         """The name that the log knows a worker by: its address in the canonical writing."""
         return (self.log_names or {}).get(worker, worker)
 
-    def _job_named(self, name: str) -> tuple[JobEntry, int] | Rejected:
-        """The job, and the difficulty that it was sent with."""
+    def _job_named(self, name: str) -> tuple[JobEntry, int, bytes] | Rejected:
+        """The job, and the difficulty and extranonce1 that it was sent with."""
         board = self._server.board
         entry = board.entries.get(name)
-        if entry is not None:
-            if entry.serial >= self.since:
-                return entry, self.difficulty
-            return entry, self._difficulty_at(entry.serial)
-        return self._by_alias(name) or (STALE if board.was_known(name) else UNKNOWN_JOB)
+        if entry is not None and entry.serial >= self.since:
+            return entry, self.difficulty, self.extranonce1
+        return self._on_earlier_terms(name) or (STALE if board.was_known(name) else UNKNOWN_JOB)
+
+    def _on_earlier_terms(self, name: str) -> tuple[JobEntry, int, bytes] | None:
+        name = name.lower()
+        entry = self._server.board.entries.get(name[:-2] + "00")
+        if entry is None:
+            return None
+        terms = self._terms_of(name, entry.serial, plain=name == entry.name)
+        return None if terms is None else (entry, *terms)
+
+    def _terms_of(self, name: str, serial: int, *, plain: bool) -> Terms | None:
+        """Terms of a name: the one that was broadcast, or one of this connection's."""
+        history = self._history
+        terms = None if history is None else history.named(name)
+        if terms is not None or not plain:
+            return terms
+        if history is None or serial >= self.since:
+            return Terms(self.difficulty, self.extranonce1)
+        return history.at(serial)
+
+    def _job_shown(self, name: str) -> tuple[Job | RetiredJob | None, bytes]:
+        """The job of a refused share, known or of the block before, and its extranonce1."""
+        found = self._job_named(name)
+        if not isinstance(found, Rejected):
+            return found[0].job, found[2]
+        name = name.lower()
+        serial = serial_of(name)
+        terms = self._terms_of(name, serial, plain=name.endswith("00"))
+        return self._server.board.retired(name), terms.extranonce1 if terms else self.extranonce1
 
     def _after_credit(self) -> None:
         limits = self._server.limits
@@ -348,6 +376,8 @@ class Session(asyncio.Protocol):
             self._judge()
         if not self.fixed:
             self._count_for_vardiff()
+        else:
+            self._count_for_flood()
 
     # -- answers -------------------------------------------------------------
 
@@ -393,6 +423,7 @@ class Session(asyncio.Protocol):
         if late or silent_ns > limits.idle_s * 1e9:
             self.abort()
         else:
+            self._let_go()
             self.ease(now_ns)
 
     def _close_with(self, message: str) -> None:
@@ -435,57 +466,96 @@ class Session(asyncio.Protocol):
         )
 
     def change_difficulty(self, difficulty: int) -> None:
-        """From the next job on; the current job is sent again under another name."""
+        """From the next job on."""
         if difficulty == self.difficulty:
             return
         if not self.started:
             self.difficulty = difficulty
             return
-        board = self._server.board
-        if self._earlier is None:
-            self._earlier = []
-        self._earlier.append((self.since, self.difficulty))
-        del self._earlier[:-_MAX_EARLIER]
-        self.difficulty = difficulty
-        message = wire.set_difficulty(difficulty)
-        current = board.current
+        terms = Terms(difficulty, self.extranonce1)
+        self._change_terms(terms, wire.set_difficulty(difficulty))
+        self._server.remember(self.worker, difficulty)
+
+    def change_extranonce(self, extranonce1: bytes) -> None:
+        """From the next job on; shares of those before stay good with the earlier one."""
+        old, server = self.extranonce1, self._server
+        current = server.board.current
+        message = wire.set_extranonce(extranonce1, server.extranonce2_size)
+        if self.started and current is not None:
+            self._change_terms(Terms(self.difficulty, extranonce1), message)
+            assert self._history is not None, "a change of terms is remembered"
+            gone = self._history.hold(current.serial, old)
+        else:
+            self.extranonce1 = extranonce1
+            self.send(message)
+            gone = [old]
+        for released in gone:
+            server.extranonces.release(released)
+
+    def held_extranonces(self) -> list[bytes]:
+        """Extranonces that this connection uses: its own and earlier ones."""
+        held = [] if self._history is None else self._history.held()
+        return [*held, self.extranonce1] if self.extranonce1 else held
+
+    def _change_terms(self, terms: Terms, message: bytes) -> None:
+        """From the next job on; the current job is sent again under another name."""
+        if self._history is None:
+            self._history = History()
+        self._history.ended(self.since, Terms(self.difficulty, self.extranonce1))
+        self.difficulty, self.extranonce1 = terms
+        current = self._server.board.current
         if current is not None:
             # Every job that is posted later has a greater number.
             self.since = current.serial + 1
-            self._generation = self._generation % 255 + 1
-            name = f"{current.serial:x}{self._generation:02x}"
-            if self._aliases is None:
-                self._aliases = {}
-            self._aliases.pop(name, None)
-            self._aliases[name] = difficulty
-            while len(self._aliases) > _MAX_ALIASES:
-                del self._aliases[next(iter(self._aliases))]
+            name = self._history.rename(current.serial, terms)
             message += wire.notify(name, current.tail, clean=False)
         self.send(message)
-        self._server.remember(self.worker, difficulty)
+
+    def _let_go(self) -> None:
+        """Release extranonces that no good job was sent with."""
+        if self._history is not None:
+            server = self._server
+            for released in self._history.let_go(server.board.oldest_serial):
+                server.extranonces.release(released)
 
     def ease(self, now_ns: int) -> None:
         """Look whether too few shares came; called every few seconds."""
         if self.started and not self.fixed:
             expected = self._expected(now_ns)
-            self._retarget(expected)
+            self._retarget(expected, self._window_shares)
             if vardiff.window_over(self._window_shares, expected):
                 self._new_window(now_ns)
 
     def _count_for_vardiff(self) -> None:
         self._window_shares = shares = self._window_shares + 1
         if vardiff.worth_a_look(shares):
-            self._retarget(self._expected(self.heard_ns))
+            self._retarget(self._expected(self.heard_ns), shares)
             if self._window_shares >= vardiff.WINDOW_SHARES:
                 self._new_window(self.heard_ns)
+
+    def _count_for_flood(self) -> None:
+        """A fixed difficulty so low that the miner floods is raised all the same."""
+        self._window_shares = shares = self._window_shares + 1
+        most = self._server.limits.max_shares_per_s
+        if shares < _FLOOD_SHARES or not most:
+            return
+        expected = (self.heard_ns - self._window_ns) / 1e9 * most
+        self._new_window(self.heard_ns)
+        if shares <= expected:
+            return
+        before = self.difficulty
+        self._retarget(expected, shares)
+        if self.difficulty != before and not self._flooded:
+            self._flooded = True
+            self.send(wire.notification("client.show_message", FLOOD_MESSAGE))
 
     def _expected(self, now_ns: int) -> float:
         return (now_ns - self._window_ns) / self._server.vardiff_target_ns
 
-    def _retarget(self, expected: float) -> None:
+    def _retarget(self, expected: float, shares: int) -> None:
         server = self._server
         floor, ceiling = server.difficulty_bounds(self.floor)
-        wanted = vardiff.retarget(self.difficulty, self._window_shares, expected, floor, ceiling)
+        wanted = vardiff.retarget(self.difficulty, shares, expected, floor, ceiling)
         if wanted != self.difficulty:
             self.change_difficulty(server.rounded(wanted))
             self._new_window(max(self.heard_ns, self._window_ns))
@@ -493,26 +563,3 @@ class Session(asyncio.Protocol):
     def _new_window(self, now_ns: int) -> None:
         self._window_ns = now_ns
         self._window_shares = 0
-
-    def _difficulty_at(self, serial: int) -> int:
-        """Difficulty in force when the job of that number was broadcast."""
-        for since, difficulty in reversed(self._earlier or ()):
-            if serial >= since:
-                return difficulty
-        # Older than what is remembered: the hardest of it, so that nothing is
-        # credited above its worth or passed below what was asked.
-        return max([difficulty for _, difficulty in self._earlier or ()], default=self.difficulty)
-
-    def _by_alias(self, name: str) -> tuple[JobEntry, int] | None:
-        name = name.lower()
-        entries = self._server.board.entries
-        difficulty = None if self._aliases is None else self._aliases.get(name)
-        entry = entries.get(name[:-2] + "00")
-        if entry is None:
-            return None
-        if difficulty is not None:
-            return entry, difficulty
-        if name != entry.name:
-            return None
-        serial = entry.serial
-        return entry, self.difficulty if serial >= self.since else self._difficulty_at(serial)

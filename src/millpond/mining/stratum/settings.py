@@ -39,6 +39,8 @@ class StratumLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         max_malformed: Lines that are no requests until the connection is closed.
         max_talk: Lines that are no good share (empty ones too) between two looks of
             the housekeeping, two seconds or more; one more closes the connection.
+        max_shares_per_s: A difficulty that is fixed, by port or password, is raised all
+            the same when a connection makes more good shares a second; 0 for never.
         invalid_window: Shares after which the part of invalid ones is looked at.
         invalid_percent: Part of invalid shares that gets an address banned.
         ban_s: How long it stays so.
@@ -54,6 +56,7 @@ class StratumLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     idle_s: float = 900.0
     max_malformed: int = 8
     max_talk: int = 1_000
+    max_shares_per_s: float = 10.0
     invalid_window: int = 100
     invalid_percent: int = 60
     ban_s: float = 300.0

@@ -76,6 +76,18 @@ def set_difficulty(difficulty: int) -> bytes:
     return notification("mining.set_difficulty", int(value) if value.is_integer() else value)
 
 
+def set_extranonce(extranonce1: bytes, extranonce2_size: int) -> bytes:
+    """`mining.set_extranonce`: in force from the next job on."""
+    return notification("mining.set_extranonce", extranonce1.hex(), extranonce2_size)
+
+
+def reconnect(host: str, port: int, wait_s: int) -> bytes:
+    """`client.reconnect`; what is empty or 0 stays as it is, and is left out if all is."""
+    if not (host or port or wait_s):
+        return notification("client.reconnect")
+    return notification("client.reconnect", host or None, port or None, wait_s)
+
+
 def notify_tail(fields: NotifyFields) -> bytes:
     """What follows the job's name in `mining.notify`, up to `clean_jobs`."""
     body = _encode(

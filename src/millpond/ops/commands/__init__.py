@@ -16,6 +16,7 @@ from millpond.ops.commands import (
     doctor,
     init,
     mine,
+    miners,
     notify,
     parts,
     payout,
@@ -32,5 +33,6 @@ REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     audit.register,
     config.register,
     mine.register,
+    miners.register,
     notify.register,
 )

@@ -13,7 +13,7 @@ from millpond.mining.blocks.settings import BlockSettings
 from millpond.mining.payouts.settings import PayoutSettings
 from millpond.mining.rewards.settings import RewardSettings
 from millpond.mining.sharelog.settings import ShareLogSettings
-from millpond.mining.stratum.settings import StratumLimits, VardiffSettings
+from millpond.mining.stratum.settings import ListenerSettings, StratumLimits, VardiffSettings
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 DEVCHAIN_LOGIN = "devchain"
@@ -81,6 +81,20 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
     zmq: str = ""
 
 
+class PortSettings(Section, frozen=True, kw_only=True):
+    """One of a pool's ports.
+
+    Attributes:
+        port: Its number; 0 for any free one.
+        start_difficulty: Of a miner that is not known yet; 0 for that of vardiff.
+        fixed_difficulty: The same for all its miners; 0 for vardiff.
+    """
+
+    port: Port
+    start_difficulty: Annotated[float, Meta(ge=0)] = 0.0
+    fixed_difficulty: Annotated[float, Meta(ge=0)] = 0.0
+
+
 class PoolSettings(Section, frozen=True, kw_only=True):
     """One pool: a coin, how its rewards are split, and how they are paid.
 
@@ -91,6 +105,8 @@ class PoolSettings(Section, frozen=True, kw_only=True):
         address: Where blocks pay to; must be of the daemon's wallet, since
             payouts are paid from there. Empty: one is made at the first start
             and kept in the data directory.
+        ports: Where its miners connect, on `stratum.host`; empty for the one port
+            that `stratum.ports` gives it. One that is taken gives way to the next.
         tag: Words that the pool writes into its blocks.
         rewards: How a block is split.
         blocks: How blocks are followed.
@@ -102,6 +118,7 @@ class PoolSettings(Section, frozen=True, kw_only=True):
     name: str = ""
     coin: str
     address: str = ""
+    ports: Annotated[tuple[PortSettings, ...], Meta(max_length=16)] = ()
     tag: Annotated[str, Meta(max_length=40)] = "/Millpond/"
     rewards: RewardSettings = RewardSettings()
     blocks: BlockSettings = BlockSettings()
@@ -147,7 +164,7 @@ class StratumSettings(Section, frozen=True, kw_only=True):
 
     Attributes:
         host: Address to listen on.
-        ports: One for each pool, in their order; pools beyond them take the
+        ports: One for each pool that names none of its own, in their order; pools beyond them take the
             numbers that follow. A port that is taken gives way to the next.
         edge: Name of this edge in the share log; another for each machine.
         extranonce_prefix: First byte of this edge's extranonces; another for
@@ -233,6 +250,19 @@ class Config(Section, frozen=True, kw_only=True):
     def the_pools(self) -> tuple[PoolSettings, ...]:
         """The pools; the demo's on the devchain when nothing is named."""
         return self.pools or (_DEMO_POOL,)
+
+    def listeners(self, index: int) -> tuple[ListenerSettings, ...]:
+        """What the pool at `index` listens on; the first port is its main one."""
+        own = self.the_pools[index].ports or (PortSettings(port=self.stratum.port(index)),)
+        return tuple(
+            ListenerSettings(
+                host=self.stratum.host,
+                port=one.port,
+                start_difficulty=one.start_difficulty,
+                fixed_difficulty=one.fixed_difficulty,
+            )
+            for one in own
+        )
 
     @property
     def vardiff(self) -> VardiffSettings:

@@ -71,8 +71,9 @@ def ports(config: Config) -> Iterator[Finding]:
         return
     wanted = [("http.port", config.http.host, config.http.port)]
     wanted += [
-        ("stratum.ports", config.stratum.host, config.stratum.port(index))
-        for index in range(len(config.the_pools))
+        (f"pools[{index}].ports" if pool.ports else "stratum.ports", one.host, one.port)
+        for index, pool in enumerate(config.the_pools)
+        for one in config.listeners(index)
     ]
     for name, host, port in wanted:
         if port == 0 or port_is_free(host, port):

@@ -71,7 +71,15 @@ def terms(config: Config) -> list[PoolTerms]:
     found = []
     for index, pool in enumerate(config.the_pools):
         coin = coin_named(pool.coin)
-        url = f"stratum+tcp://{host}:{config.stratum.port(index)}"
+        endpoints = tuple(
+            Endpoint(
+                url=f"stratum+tcp://{host}:{listener.port}",
+                difficulty=listener.fixed_difficulty
+                or listener.start_difficulty
+                or config.vardiff.start,
+            )
+            for listener in config.listeners(index)
+        )
         found.append(
             PoolTerms(
                 pool_id=pool.id,
@@ -80,7 +88,7 @@ def terms(config: Config) -> list[PoolTerms]:
                 rewards=pool.rewards,
                 confirmations=pool.blocks.required(coin),
                 payouts=pool.payouts,
-                endpoints=(Endpoint(url=url, difficulty=config.vardiff.start),),
+                endpoints=endpoints,
             )
         )
     return found

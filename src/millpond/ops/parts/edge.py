@@ -9,9 +9,9 @@ from millpond.chains.bitcoin.errors import RpcError
 from millpond.chains.bitcoin.notify import BlockNews, NewsSettings
 from millpond.chains.coins import coin_named
 from millpond.mining.edge import Edge, EdgeCollector, EdgeSettings
-from millpond.mining.stratum.settings import ListenerSettings
 from millpond.ops.config.settings import Config, PoolSettings
 from millpond.ops.daemons import block_address, daemon_set, wallet
+from millpond.ops.miners import MinersDesk
 from millpond.ops.part import PartContext
 from millpond.ops.process import poke_address, reachable_host
 
@@ -26,6 +26,9 @@ async def run(context: PartContext) -> None:
             await _start(context, index, pool, stack)
             for index, pool in enumerate(context.config.the_pools)
         ]
+        desk = MinersDesk(edges)
+        await desk.start(context.config.run_path)
+        stack.push_async_callback(desk.stop)
         host = reachable_host(context.config.stratum.host)
         where = ", ".join(f"stratum+tcp://{host}:{port}" for edge in edges for port in edge.ports)
         while not context.stop.is_set():
@@ -70,7 +73,7 @@ def edge_settings(config: Config, index: int, pool: PoolSettings) -> EdgeSetting
         edge=stratum.edge,
         extranonce_prefix=stratum.extranonce_prefix,
         tag=pool.tag,
-        listeners=(ListenerSettings(host=stratum.host, port=stratum.port(index)),),
+        listeners=config.listeners(index),
         vardiff=config.vardiff,
         limits=stratum.limits,
         sharelog=config.sharelog_settings,

@@ -42,7 +42,7 @@ async def run(context: PartContext) -> None:
     wallet = config.miner.wallet or demo_wallet(config, coin, context.entropy).address
     host = reachable_host(config.stratum.host)
     run_settings = MinerRun(
-        url=f"stratum+tcp://{host}:{config.stratum.port(0)}",
+        url=f"stratum+tcp://{host}:{config.listeners(0)[0].port}",
         user=f"{wallet}.{_WORKER}",
         algorithm=coin.proof_of_work,
         load=config.miner.load,
