@@ -192,6 +192,31 @@ async def test_a_block_told_by_all_sources_is_news_once(chain, endpoint):
         assert told[1:] == hashes
 
 
+async def test_an_answer_that_was_overtaken_by_news_is_no_news(chain, endpoint, monkeypatch):
+    settings = NewsSettings(poke="127.0.0.1:0", longpoll=False, poll_interval_s=0.01)
+    async with Listener(endpoint, COIN, settings) as listener:
+        old = await chain.mine()
+        await listener.hear(old)
+        ask, held, go_on = listener.daemons.tip, asyncio.Event(), asyncio.Event()
+
+        async def late():
+            answer = await ask()
+            if not held.is_set():
+                held.set()
+                await go_on.wait()
+            return answer
+
+        monkeypatch.setattr(listener.daemons, "tip", late)
+        await held.wait()
+        new = await chain.mine()
+        await asyncio.to_thread(poke, f"127.0.0.1:{listener.news.poke_port}", new)
+        await listener.hear(new)
+        go_on.set()
+        newest = await chain.mine()
+        await listener.hear(newest)
+        assert [n.tip_hash for n in listener.told[-3:]] == [old, new, newest]
+
+
 async def test_a_late_name_of_an_old_block_is_no_news(chain, endpoint):
     settings = NewsSettings(poke="127.0.0.1:0", longpoll=False, poll_interval_s=NEVER)
     async with Listener(endpoint, COIN, settings) as listener:

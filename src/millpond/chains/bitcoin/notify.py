@@ -160,34 +160,45 @@ class BlockNews:
     def _tip(self) -> str | None:
         return self.latest.tip_hash if self.latest is not None else None
 
+    def _overtaken(self, asked: int, tip_hash: str) -> bool:
+        """True for an answer to a question older than the latest news, if it names a known tip.
+
+        It may tell of the time before that news; if the chain has really gone
+        back, the next question finds it.
+        """
+        return self._sequence != asked and tip_hash in self._seen
+
     async def _heard(self, source: str, block_hash: str) -> None:
         """A source names a block: news, unless it is known or comes late."""
         if block_hash == self._tip:
             return
         if not block_hash or block_hash in self._seen:
             # An old name is either late or the chain has gone back to it: ask.
+            asked = self._sequence
             try:
                 block_hash = (await self._daemons.tip()).block_hash
             except RpcError:
                 return
-            if block_hash == self._tip:
+            if block_hash == self._tip or self._overtaken(asked, block_hash):
                 return
         self._tell(source, block_hash)
 
     async def _poll(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            asked = self._sequence
             try:
                 tip = await self._daemons.tip()
             except RpcError:
                 pass  # the daemon set has noted it; look again later
             else:
-                if tip.block_hash != self._tip:
+                if tip.block_hash != self._tip and not self._overtaken(asked, tip.block_hash):
                     self._tell("poll", tip.block_hash)
             await pause(self._clock, self._settings.poll_interval_s, stop)
 
     async def _longpoll(self, stop: asyncio.Event) -> None:
         longpoll_id: str | None = None
         while not stop.is_set():
+            asked = self._sequence
             try:
                 template = await self._daemons.get_block_template(longpoll_id)
             except RpcError:
@@ -200,7 +211,8 @@ class BlockNews:
                 await pause(self._clock, self._settings.poll_interval_s, stop)
                 continue
             if tip != self._tip:
-                self._tell("longpoll", tip, template=template)
+                if not self._overtaken(asked, tip):
+                    self._tell("longpoll", tip, template=template)
             elif longpoll_id is not None and next_id != longpoll_id:
                 self._tell("longpoll", tip, new_block=False, template=template)
             elif longpoll_id is not None:
