@@ -118,6 +118,7 @@ class Rig:
         while process.poll() is None:
             assert time.monotonic() < deadline, f"not at its point: {self.output(part)}"
             await self.network_block()
+            self.person_looks()
         assert process.returncode == -signal.SIGKILL, self.output(part)
         self.kills += 1
 
@@ -183,6 +184,17 @@ class Rig:
             (open_payouts,) = books.execute(payouts).fetchone()
             frozen = "select count(*) from payout where state = 'frozen'"
             return books.execute(frozen).fetchone()[0], open_blocks + open_payouts
+
+    def person_looks(self) -> None:
+        """What was refused when it was sent waits for a person, who lets it go on."""
+        if not self.under_way()[0]:
+            return
+        listed = self.command("payout", "list", "--json", "--limit", "1000").stdout
+        for payout in json.loads(listed):
+            if payout["state"] == "frozen":
+                assert "refused" in payout["reason"], payout
+                acts = ("payout", "release", payout["id"], "--reason", "the daemon is well again")
+                self.command(*acts)
 
     # -- the miner -----------------------------------------------------------
 
