@@ -1,9 +1,18 @@
 """The benchmarks run and print one JSON line a figure."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
+import structlog
 from bench.__main__ import discover, main
+
+
+@pytest.fixture(autouse=True)
+def _logs_put_back() -> Iterator[None]:
+    """The runner logs to this test's standard error; later tests have another."""
+    yield
+    structlog.reset_defaults()
 
 
 def test_the_ledger_benchmark_prints_figures_for_both_databases(capsys):
