@@ -37,7 +37,18 @@ if [ "$kind" = dev ]; then
     [ -x /usr/lib/litecoin/litecoind ] || missing="$missing litecoind"
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
     command -v chromium >/dev/null || missing="$missing chromium"
+    command -v npm >/dev/null || missing="$missing nodejs npm"
     need_packages $missing
+fi
+
+if [ "$kind" = dev ]; then
+    # Real EVM nodes and forge: programs for the tests, nothing that the product runs.
+    want=$(sha256sum < contracts/package-lock.json)
+    if [ "$(cat contracts/node_modules/.stamp 2>/dev/null)" != "$want" ]; then
+        say "installing the EVM nodes that the tests start"
+        npm ci --prefix contracts --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+        printf '%s\n' "$want" > contracts/node_modules/.stamp
+    fi
 fi
 
 lock=requirements.lock

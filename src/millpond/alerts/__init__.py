@@ -1,0 +1,6 @@
+"""What a person should see: one row a condition, raised, repeated, cleared.
+
+Any room raises an alert in its own transaction; raising again what is already
+raised counts instead of adding. May touch the store and nothing else.
+Promises: an alert is there if and only if what raised it committed.
+"""

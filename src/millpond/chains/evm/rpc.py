@@ -1,0 +1,1 @@
+"""One EVM node over JSON-RPC."""
