@@ -157,7 +157,7 @@ class NodePool:
         while True:
             best, votes = _most(answers)
             if votes >= self.settings.quorum:
-                return cast(T, self._agreed(what, best, answers))
+                return cast("T", self._agreed(what, best, answers))
             batch = order[asked : asked + self.settings.quorum - votes]
             if not batch:
                 reasons = "; ".join(errors) or "some know less than others"
