@@ -36,7 +36,7 @@ _MAX_ANSWER_BYTES = 4_096
 class Caller(Protocol):
     """What is asked of a chain."""
 
-    async def call(self, to: str, data: bytes, block: Any) -> bytes:
+    async def call(self, to: str, data: bytes, block: Any, /) -> bytes:
         """What the contract at `to` returns for `data` as of `block`.
 
         Raises:
