@@ -10,13 +10,14 @@ from eth.chains.base import MiningChain
 from eth.db.atomic import AtomicDB
 from eth.vm.forks.cancun import CancunVM
 from eth_abi.abi import encode
+from eth_typing import Address
 from eth_utils import function_signature_to_4byte_selector, to_canonical_address
 from vyper import compile_code
 
 from millpond.errors import UnavailableError
 
-SENDER = b"\x11" * 20
-_GENESIS = {
+SENDER = Address(b"\x11" * 20)
+_GENESIS: Any = {
     "difficulty": 0,
     "gas_limit": 30_000_000,
     "timestamp": 1,
@@ -45,7 +46,7 @@ class Evm:
     def place(self, runtime: bytes) -> str:
         """A contract with this runtime code, at a fresh address."""
         self._next += 1
-        address = self._next.to_bytes(20, "big")
+        address = Address(self._next.to_bytes(20, "big"))
         self._vm.state.set_code(address, runtime)
         return "0x" + address.hex()
 

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from millpond.errors import InvalidInputError, MillpondError, UnavailableError
+from millpond.oracle.model import Problem, ReadingError
+
+_SHAPE_ERRORS = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError)
+"""What ccxt's parsers raise at an answer of a shape that they do not expect."""
 
 
 class TickersNotInstalledError(MillpondError):
@@ -44,6 +48,8 @@ class CcxtClient:
         self._name = exchange
         self._options = {
             **(options or {}),
+            # As text: a float is not what the exchange said.
+            "number": str,
             "enableRateLimit": True,
             "timeout": int(timeout_s * 1000),
         }
@@ -56,7 +62,8 @@ class CcxtClient:
         Raises:
             TickersNotInstalledError: ccxt is not installed.
             UnknownExchangeError: ccxt does not know the exchange.
-            ExchangeUnavailableError: The exchange does not answer as it should.
+            ExchangeUnavailableError: The exchange does not answer, or refuses.
+            ReadingError: It answers something that is no ticker.
         """
         exchange = self._opened()
         try:
@@ -65,6 +72,10 @@ class CcxtClient:
             kind = type(error).__name__
             raise ExchangeUnavailableError(
                 f"{self._name} gave no ticker ({kind})", exchange=self._name, kind=kind
+            ) from error
+        except _SHAPE_ERRORS as error:
+            raise ReadingError(
+                Problem.MALFORMED, f"{self._name} gave a ticker that cannot be read"
             ) from error
         return ticker
 
@@ -80,8 +91,6 @@ class CcxtClient:
             if self._name not in self._module.exchanges:
                 raise UnknownExchangeError(f"{self._name[:40]!r} is no exchange that ccxt knows")
             self._exchange = getattr(self._module, self._name)({**self._options})
-            # Numbers as text: a float is not what the exchange said.
-            self._exchange.number = str
         return self._exchange
 
 
