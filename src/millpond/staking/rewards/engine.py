@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 FRACTION_BITS = 64
 """Binary places of what is carried for each wallet."""
 
-WEIGHT_ONE = 10**18
+WEIGHT_ONE = 1_000_000
 """A pool's weight of one: all of an emission."""
 
 CARRY_UNITS = 60 * WEIGHT_ONE
