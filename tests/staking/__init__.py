@@ -1,0 +1,1 @@
+"""Staking: pools, the indexer, positions, withdrawals, audit."""
