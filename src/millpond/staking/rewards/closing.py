@@ -44,6 +44,21 @@ class Prior:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What the chain says about an epoch.
+
+    Attributes:
+        opening: Balances behind the last block before the epoch.
+        changes: Of the epoch, in the chain's order.
+        fundings: Of the epoch, in the chain's order; of the first, all before too.
+    """
+
+    opening: Mapping[str, int]
+    changes: Sequence[Change]
+    fundings: Sequence[Funding]
+
+
+@dataclass(frozen=True, slots=True)
 class Closing:
     """An epoch, decided.
 
@@ -74,13 +89,7 @@ def bounds_of(pool: PoolPart, epoch: int) -> tuple[int, int]:
 
 
 def decide(
-    pool: PoolPart,
-    epoch: int,
-    terms: Iterable[TermsPart],
-    opening: Mapping[str, int],
-    changes: Sequence[Change],
-    fundings: Sequence[Funding],
-    prior: Prior,
+    pool: PoolPart, epoch: int, terms: Iterable[TermsPart], seen: Seen, prior: Prior
 ) -> Closing:
     """Decide an epoch.
 
@@ -88,15 +97,13 @@ def decide(
         pool: Which pool.
         epoch: Which epoch.
         terms: All terms ever set; those of later epochs are left out.
-        opening: Balances behind the last block before the epoch.
-        changes: Of the epoch, in the chain's order.
-        fundings: Of the epoch, in the chain's order; of the first, all before too.
+        seen: What the chain says about it.
         prior: What was before.
     """
     start_s, end_s = bounds_of(pool, epoch)
     known = sorted((t for t in terms if t.from_epoch <= epoch), key=lambda t: t.from_epoch)
-    funded = prior.funded + sum(int(funding.amount) for funding in fundings)
-    held = held_in(opening, changes, start_s, end_s)
+    funded = prior.funded + sum(int(funding.amount) for funding in seen.fundings)
+    held = held_in(seen.opening, seen.changes, start_s, end_s)
     outcome = settle(held, terms_of(known, epoch), funded, prior.carried)
     after = outcome.after
     accounts = account_parts(after.accounts, held.weights, outcome.earned)
@@ -111,7 +118,7 @@ def decide(
         end_s=end_s,
         terms=known,
         funds=FundsPart(
-            fundings=list(fundings),
+            fundings=list(seen.fundings),
             funded=str(funded),
             available=str(max(0, funded - prior.carried.emitted)),
         ),
@@ -127,8 +134,8 @@ def decide(
             cumulative=str(cumulative),
         ),
         accounts=accounts,
-        changes=len(changes),
-        changes_sha256=digest(changes, fundings),
+        changes=len(seen.changes),
+        changes_sha256=digest(seen.changes, seen.fundings),
         root="0x" + tree.root.hex(),
         previous=prior.previous,
     )

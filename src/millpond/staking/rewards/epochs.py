@@ -22,7 +22,7 @@ from millpond.staking.accounts import derived_id, reward_reserve, rewards
 from millpond.staking.history import Mark, balances_before, booked_mark
 from millpond.staking.pools import PoolState, StakingPool, get_pool
 from millpond.staking.rewards import rows
-from millpond.staking.rewards.closing import Closing, Prior, bounds_of, decide, epoch_of
+from millpond.staking.rewards.closing import Closing, Prior, Seen, bounds_of, decide, epoch_of
 from millpond.staking.rewards.errors import EpochNotFoundError, EpochStateError
 from millpond.staking.rewards.model import Epoch, EpochState
 from millpond.staking.rewards.statement import Funding, PoolPart, digest
@@ -157,9 +157,11 @@ class Epochs:
             part,
             epoch,
             await pinned_terms(tx, pool, self._clock),
-            await balances_before(tx, pool.pool_id, start_s),
-            await rows.changes_of(tx, pool.pool_id, start_s, end_s),
-            await rows.fundings_of(tx, pool, None if last is None else start_s, end_s),
+            Seen(
+                await balances_before(tx, pool.pool_id, start_s),
+                await rows.changes_of(tx, pool.pool_id, start_s, end_s),
+                await rows.fundings_of(tx, pool, None if last is None else start_s, end_s),
+            ),
             Prior() if last is None else await _prior(tx, last),
         )
 

@@ -70,7 +70,8 @@ async def _epochs(tx: Tx, query: Select[Any]) -> list[Epoch]:
 async def first_epoch(tx: Tx, pool_id: str) -> int | None:
     """The first epoch that was closed."""
     query = select(func.min(_P.epoch)).where(_P.pool_id == pool_id)
-    return (await tx.execute(query)).scalar()
+    found: int | None = (await tx.execute(query)).scalar()
+    return found
 
 
 async def snapshots(tx: Tx, pool_id: str, epoch: int) -> list[Snapshot]:
@@ -129,7 +130,8 @@ async def first_change_s(tx: Tx, pool_id: str) -> int | None:
     query = select(func.min(_E.block_time_s)).where(
         _E.pool_id == pool_id, _E.state == _BOOKED, _E.balance.is_not(None)
     )
-    return (await tx.execute(query)).scalar()
+    found: int | None = (await tx.execute(query)).scalar()
+    return found
 
 
 async def changes_of(tx: Tx, pool_id: str, start_s: int, end_s: int) -> list[Change]:

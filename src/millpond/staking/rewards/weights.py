@@ -8,6 +8,7 @@ in the trail.
 from __future__ import annotations
 
 import re
+
 import msgspec
 from sqlalchemy import func, select
 
