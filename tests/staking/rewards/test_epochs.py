@@ -217,7 +217,7 @@ async def test_a_reorg_below_a_closed_epoch_disputes_it_and_rewrites_nothing(sto
         assert await world.epochs.check_again(tx, pool_id) == []
     async with store.read() as tx:
         alert = await world.alerts.find_open(tx, DISPUTED, f"epoch:{pool_id}:0")
-        assert (await rows.epoch_row(tx, pool_id, 0)).statement_hash == disputed.statement_hash
+        assert await rows.epoch_row(tx, pool_id, 0) == disputed
     assert alert is not None
     assert await earned(world, BOB) == before
 
