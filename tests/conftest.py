@@ -10,7 +10,10 @@ import pytest
 
 from millpond.store import Store
 from millpond.store.migrate import migrate
+from tests.support.evm_nodes import anvil_node, evm_node, hardhat_node, running_hardhat
 from tests.support.postgres import PostgresServer, apart, running_postgres
+
+__all__ = ["anvil_node", "evm_node", "hardhat_node", "running_hardhat"]
 
 
 @pytest.fixture(scope="session")
