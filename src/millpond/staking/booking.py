@@ -115,9 +115,7 @@ def defund(pool: StakingPool, event: Event, *, reserve: int) -> list[Transfer]:
     )
 
 
-def _split(
-    pool: StakingPool, event: Event, *parts: tuple[Account, Account, int]
-) -> list[Transfer]:
+def _split(pool: StakingPool, event: Event, *parts: tuple[Account, Account, int]) -> list[Transfer]:
     return [
         Transfer(
             derived_id("part", event.identity, number),

@@ -118,9 +118,7 @@ class Bookkeeper:
         if transfer is not None:
             await queue.post(transfer)
 
-    async def _book_funding(
-        self, tx: Tx, pool: StakingPool, event: Event, queue: _Queue
-    ) -> None:
+    async def _book_funding(self, tx: Tx, pool: StakingPool, event: Event, queue: _Queue) -> None:
         reserve = accounts.reward_reserve(pool.pool_id, pool.asset)
         missing = accounts.shortfall(pool.pool_id, pool.asset)
         found = await self._ledger.balances(tx, [reserve, missing])

@@ -61,7 +61,7 @@ def _skipped(args: dict[str, Any]) -> list[Effect]:
 
 
 def _funded(args: dict[str, Any]) -> list[Effect]:
-    return [Effect(_K.FUNDED, args.get("sender", args.get("from", "")), args["amount"])]
+    return [Effect(_K.FUNDED, args["sender"], args["amount"])]
 
 
 def _defunded(args: dict[str, Any]) -> list[Effect]:
@@ -96,7 +96,7 @@ def _epoch_posted(args: dict[str, Any]) -> list[Effect]:
 
 def _transferred(args: dict[str, Any]) -> list[Effect]:
     """Shares move by this event alone; made and burnt ones come from and go to zero."""
-    source, target, value = args["sender"], args["receiver"], args["value"]
+    source, target, value = args["sender"], args["receiver"], args["amount"]
     if source == target or not value:
         return []
     if source == ZERO_ADDRESS:
@@ -107,6 +107,20 @@ def _transferred(args: dict[str, Any]) -> list[Effect]:
         Effect(_K.TRANSFER_OUT, source, value, {"to": target}),
         Effect(_K.TRANSFER_IN, target, value, {"from": source}),
     ]
+
+
+def _assets(kind: EventKind, whose: str) -> _Reader:
+    """Assets of a vault that come, leave or change their claimant; shares move by `Transfer`."""
+
+    def read(args: dict[str, Any]) -> list[Effect]:
+        details = {"redeem_id": args["id"]} if "id" in args else {}
+        return [Effect(kind, args[whose], args["assets"], details)]
+
+    return read
+
+
+def _lost(args: dict[str, Any]) -> list[Effect]:
+    return [Effect(_K.LOSS, "", args["assets"])]
 
 
 _STAKING_POOL: dict[str, _Reader] = {
@@ -121,9 +135,18 @@ _BATCH_PAYOUT: dict[str, _Reader] = {
     "Kept": _paid(_K.REWARD_KEPT),
     "Claimed": _kept_claimed,
 }
-_VAULT: dict[str, _Reader] = {"Transfer": _transferred}
+_VAULT: dict[str, _Reader] = {
+    "Transfer": _transferred,
+    "Deposit": _assets(_K.ASSETS_IN, "owner"),
+    "Withdraw": _assets(_K.ASSETS_OUT, "owner"),
+    "RedeemRequested": _assets(_K.REDEEM_REQUESTED, "owner"),
+    "RedeemPaid": _assets(_K.REDEEM_PAID, "receiver"),
+    "RedeemClaimable": _assets(_K.REDEEM_CLAIMABLE, "receiver"),
+    "LossDeclared": _lost,
+}
 _DISTRIBUTOR: dict[str, _Reader] = {
     "Funded": _funded,
+    "Defunded": _defunded,
     "EpochPosted": _epoch_posted,
     "Claimed": _reward_claimed,
 }
@@ -137,6 +160,6 @@ _CONTRACTS: dict[tuple[PoolKind, bool], tuple[str, dict[str, _Reader]]] = {
 
 
 @cache
-def _known(kind: PoolKind, main: bool) -> tuple[EventTable, dict[str, _Reader]]:
+def _known(kind: PoolKind, main: bool) -> tuple[EventTable, dict[str, _Reader]]:  # noqa: FBT001 - a cache key
     name, readers = _CONTRACTS[kind, main]
     return EventTable(artifact(name).abi), readers

@@ -10,7 +10,7 @@ import msgspec
 from millpond.chains.evm.types import Log
 from millpond.staking.decode import effects
 from millpond.staking.errors import ChainGapError
-from millpond.staking.model import MOVES_POSITION, Event, EventKind, EventState
+from millpond.staking.model import MOVES_POSITION, Effect, Event, EventKind, EventState
 from millpond.staking.pools import StakingPool
 
 _ADDS = frozenset({EventKind.DEPOSIT, EventKind.TRANSFER_IN})
@@ -35,20 +35,25 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
-def fold_logs(
+def decode_logs(pool: StakingPool, logs: Iterable[Log]) -> list[tuple[Log, Effect]]:
+    """What logs of a pool's contracts do, in their order."""
+    return [(log, effect) for log in logs for effect in effects(pool, log)]
+
+
+def fold(
     pool: StakingPool,
-    logs: Iterable[Log],
+    decoded: Iterable[tuple[Log, Effect]],
     times: Mapping[int, int],
     held: Mapping[str, int],
     rounds: Mapping[tuple[str, int], int],
     *,
     last_seq: int,
 ) -> list[Event]:
-    """Give the effects of logs their places and balances.
+    """Give effects their places and balances.
 
     Args:
         pool: The pool.
-        logs: Logs of its contracts in chain order, whole blocks.
+        decoded: Effects with their logs in chain order, whole blocks.
         times: Timestamp in Unix seconds of each block that has logs.
         held: What wallets hold before them, unconfirmed included; 0 if absent.
         rounds: By transaction and ordinal, how often it was booked and undone before.
@@ -61,36 +66,35 @@ def fold_logs(
     balances = dict(held)
     ordinals: defaultdict[str, int] = defaultdict(int)
     events: list[Event] = []
-    for log in logs:
-        for effect in effects(pool, log):
-            ordinal = ordinals[log.tx_hash]
-            ordinals[log.tx_hash] += 1
-            last_seq += 1
-            balance: int | None = None
-            if effect.kind in MOVES_POSITION:
-                sign = 1 if effect.kind in _ADDS else -1
-                balance = balances.get(effect.wallet, 0) + sign * effect.amount
-                _check(pool, effect.wallet, balance, effect.stated, log)
-                balances[effect.wallet] = balance
-            events.append(
-                Event(
-                    pool_id=pool.pool_id,
-                    seq=last_seq,
-                    block_number=log.block_number,
-                    block_hash=log.block_hash,
-                    block_time_s=times[log.block_number],
-                    tx_hash=log.tx_hash,
-                    log_index=log.log_index,
-                    ordinal=ordinal,
-                    round=rounds.get((log.tx_hash, ordinal), 0),
-                    kind=effect.kind,
-                    wallet=effect.wallet,
-                    amount=effect.amount,
-                    balance=balance,
-                    details=effect.details,
-                    state=EventState.SEEN,
-                )
+    for log, effect in decoded:
+        ordinal = ordinals[log.tx_hash]
+        ordinals[log.tx_hash] += 1
+        last_seq += 1
+        balance: int | None = None
+        if effect.kind in MOVES_POSITION:
+            sign = 1 if effect.kind in _ADDS else -1
+            balance = balances.get(effect.wallet, 0) + sign * effect.amount
+            _check(pool, effect.wallet, balance, effect.stated, log)
+            balances[effect.wallet] = balance
+        events.append(
+            Event(
+                pool_id=pool.pool_id,
+                seq=last_seq,
+                block_number=log.block_number,
+                block_hash=log.block_hash,
+                block_time_s=times[log.block_number],
+                tx_hash=log.tx_hash,
+                log_index=log.log_index,
+                ordinal=ordinal,
+                round=rounds.get((log.tx_hash, ordinal), 0),
+                kind=effect.kind,
+                wallet=effect.wallet,
+                amount=effect.amount,
+                balance=balance,
+                details=effect.details,
+                state=EventState.SEEN,
             )
+        )
     return events
 
 
