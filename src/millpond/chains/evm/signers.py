@@ -11,8 +11,9 @@ from typing import Protocol
 import coincurve
 import msgspec
 import rlp
-from eth_utils.address import to_canonical_address, to_checksum_address
-from eth_utils.crypto import keccak
+
+from millpond.chains.evm.address import from_bytes, to_bytes
+from millpond.chains.evm.keccak import keccak
 
 _TYPE_2 = b"\x02"
 """Transactions with a fee cap and a priority fee (EIP-1559)."""
@@ -51,7 +52,7 @@ class Unsigned(msgspec.Struct, frozen=True, kw_only=True):
         assert self.max_priority_fee <= self.max_fee, "the priority fee is part of the fee"
 
     def _fields(self) -> list[object]:
-        to = b"" if self.to is None else to_canonical_address(self.to)
+        to = b"" if self.to is None else to_bytes(self.to)
         return [
             self.chain_id,
             self.nonce,
@@ -66,7 +67,7 @@ class Unsigned(msgspec.Struct, frozen=True, kw_only=True):
 
     def digest(self) -> bytes:
         """The 32 bytes that are signed (EIP-1559)."""
-        return bytes(keccak(_TYPE_2 + bytes(rlp.encode(self._fields()))))
+        return keccak(_TYPE_2 + bytes(rlp.encode(self._fields())))
 
     def signed(self, signature: bytes) -> SignedTx:
         """Put a signature of `digest` to it: r, s and v (27 or 28), 65 bytes."""
@@ -120,7 +121,7 @@ class KeySigner:
     def __init__(self, secret: bytes) -> None:
         self._key = coincurve.PrivateKey(secret)
         point = self._key.public_key.format(compressed=False)
-        self._address: str = to_checksum_address(keccak(point[1:])[-20:])
+        self._address = from_bytes(keccak(point[1:])[-20:])
 
     @property
     def address(self) -> str:
@@ -157,5 +158,4 @@ def recover(digest: bytes, signature: bytes) -> str | None:
     # coincurve raises a bare Exception when no public key fits, and ValueError for bad bytes.
     except Exception:  # noqa: BLE001 - see above
         return None
-    address: str = to_checksum_address(keccak(public.format(compressed=False)[1:])[-20:])
-    return address
+    return from_bytes(keccak(public.format(compressed=False)[1:])[-20:])

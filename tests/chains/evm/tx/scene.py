@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 from sqlalchemy import select
 
 from millpond.alerts import Alert, Alerts
+from millpond.chains.evm.address import from_bytes
+from millpond.chains.evm.keccak import keccak
 from millpond.chains.evm.signers import KeySigner
 from millpond.chains.evm.tx import (
     Call,
     ChainAccess,
     EvmTransactionHandler,
-    Receipt,
     Transactions,
     TxSettings,
     lane_of,
@@ -22,6 +21,7 @@ from millpond.chains.evm.tx import (
 from millpond.chains.evm.tx import rows as tx_rows
 from millpond.chains.evm.tx.model import Attempt, Nonce
 from millpond.chains.evm.tx.tables import evm_attempt_table, evm_nonce_table
+from millpond.chains.evm.types import Receipt
 from millpond.clock import Ids, ManualClock, SeededEntropy
 from millpond.intents import Intent, Intents, Operator, Runner
 from millpond.money.accounts import Account, AccountType
@@ -168,4 +168,4 @@ class Scene:
 
 def fresh_address(key: str) -> str:
     """An address that nobody has sent anything to."""
-    return str(to_checksum_address(keccak(text=f"millpond {key}")[-20:]))
+    return from_bytes(keccak(f"millpond {key}".encode())[-20:])

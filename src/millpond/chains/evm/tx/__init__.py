@@ -11,15 +11,17 @@ from millpond.chains.evm.tx.access import (
     CallRevertedError,
     ChainAccess,
     Head,
-    Receipt,
     SendAnswer,
     Verdict,
 )
 from millpond.chains.evm.tx.fees import Market
 from millpond.chains.evm.tx.handler import EvmEffect, EvmTransactionHandler
+from millpond.chains.evm.tx.keeper import Keeper
 from millpond.chains.evm.tx.model import lane_of
+from millpond.chains.evm.tx.nodes import NodesAccess
 from millpond.chains.evm.tx.settings import TxSettings
 from millpond.chains.evm.tx.transactions import Transactions
+from millpond.chains.evm.types import Receipt
 
 __all__ = [
     "Call",
@@ -28,7 +30,9 @@ __all__ = [
     "EvmEffect",
     "EvmTransactionHandler",
     "Head",
+    "Keeper",
     "Market",
+    "NodesAccess",
     "Receipt",
     "SendAnswer",
     "Transactions",

@@ -8,12 +8,13 @@ the answers contradict each other.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from millpond.chains.evm.tx.fees import Market
-from millpond.errors import MillpondError
+from millpond.chains.evm.types import Receipt
+from millpond.errors import MillpondError, UnavailableError
 
 
 class CallRevertedError(MillpondError):
@@ -23,35 +24,23 @@ class CallRevertedError(MillpondError):
     http_status = 409
 
 
+class NoMoneyError(UnavailableError):
+    """The sender has not enough for the call's value and gas."""
+
+    code = "evm_no_money"
+
+
+class EstimateError(UnavailableError):
+    """The node finds no limit of gas for the call, though it does not say that it reverts."""
+
+    code = "evm_estimate"
+
+
 class Head(msgspec.Struct, frozen=True):
     """The newest block."""
 
     number: int
     hash: str
-
-
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a transaction in a block.
-
-    Attributes:
-        tx_hash: The transaction.
-        block_number: Height of its block.
-        block_hash: Its block.
-        status: 1: done; 0: reverted, its gas paid all the same.
-        gas_used: Units of gas.
-        effective_gas_price: Wei a unit.
-        contract_address: Of a contract that it made.
-        logs: Its logs as the node gives them.
-    """
-
-    tx_hash: str
-    block_number: int
-    block_hash: str
-    status: int
-    gas_used: int
-    effective_gas_price: int
-    contract_address: str | None = None
-    logs: tuple[dict[str, Any], ...] = ()
 
 
 class Verdict(StrEnum):
@@ -123,6 +112,7 @@ class ChainAccess(Protocol):
 
         Raises:
             CallRevertedError: The contract refuses it.
+            NoMoneyError: The sender has not the value.
         """
 
     async def estimate_gas(self, sender: str, call: Call) -> int:
@@ -130,6 +120,8 @@ class ChainAccess(Protocol):
 
         Raises:
             CallRevertedError: The contract refuses it.
+            NoMoneyError: The sender has not the value.
+            EstimateError: There is no estimate, for another reason.
         """
 
     async def send(self, raw: bytes) -> SendAnswer:

@@ -13,10 +13,17 @@ import msgspec
 
 from millpond.alerts import Severity
 from millpond.chains.evm.tx import rows
-from millpond.chains.evm.tx.access import Call, CallRevertedError, Receipt, Verdict
+from millpond.chains.evm.tx.access import (
+    Call,
+    CallRevertedError,
+    EstimateError,
+    NoMoneyError,
+    Verdict,
+)
 from millpond.chains.evm.tx.fees import Fees, first_offer
 from millpond.chains.evm.tx.model import Attempt, NonceState, identity_of, nonce_of
 from millpond.chains.evm.tx.transactions import Transactions
+from millpond.chains.evm.types import Receipt
 from millpond.errors import UnavailableError
 from millpond.intents import (
     Accepted,
@@ -43,8 +50,21 @@ FEE_TOO_LOW = "its fee is below what blocks ask now; it is to be replaced"
 NO_KEY = "this process has not the signer's key"
 AFTER_OTHERS = "the contract refuses it now; asked again when what went before is in a block"
 TAKEN_NOT_DEEP = "its nonce is used by a transaction that is not ours, not yet for good"
-WAITS = frozenset({NO_GAS_MONEY, FEE_CAP, FEE_TOO_LOW, NO_KEY, AFTER_OTHERS, TAKEN_NOT_DEEP})
-"""Reasons to wait that a person is told of."""
+TOO_MANY = "as many transactions of the signer as are allowed are under way"
+NO_ESTIMATE = "the gas that it needs cannot be told"
+NOBODY = "the chain cannot be asked now"
+WAITS = (
+    NO_GAS_MONEY,
+    FEE_CAP,
+    FEE_TOO_LOW,
+    NO_KEY,
+    AFTER_OTHERS,
+    TAKEN_NOT_DEEP,
+    TOO_MANY,
+    NO_ESTIMATE,
+    NOBODY,
+)
+"""Beginnings of reasons to wait that a person is told of."""
 
 _MAX_TRIES = 60
 _MAX_SENDS = 1_000
@@ -129,8 +149,12 @@ class EvmTransactionHandler:
             attempt = await self._prepare(intent)
         except NotReadyError:
             raise
+        except NoMoneyError:
+            raise NotReadyError(NO_GAS_MONEY) from None
+        except EstimateError as error:
+            raise NotReadyError(f"{NO_ESTIMATE}: {error.message}") from None
         except UnavailableError as error:
-            raise NotReadyError(f"cannot be prepared now: {error.message}") from None
+            raise NotReadyError(f"{NOBODY}: {error.message}") from None
         return Prepared(
             attempt.raw,
             identity_of(self._chain_id, attempt.signer, attempt.nonce),
@@ -141,13 +165,20 @@ class EvmTransactionHandler:
         signer = self._transactions.signer_of(intent)
         call = await self._effect.call(intent)
         count = await self._access.count(signer)
-        gas = await self._gas(signer, call, count)
+        under_way = await self._transactions.under_way(signer, count)
+        own = [attempt for attempt in under_way if attempt.intent_id == intent.id]
+        gas = await self._gas(signer, call, alone=len(under_way) == len(own))
         # One that was stored by a worker that died before the intent knew of it.
         stored = await self._transactions.attempts_of(intent)
         if stored:
             return stored[0]
+        if len(under_way) >= self._settings.max_pending:
+            raise NotReadyError(TOO_MANY)
         fees = await self._fees()
-        await self._check_money(signer, count, call, gas, fees)
+        committed = sum(attempt.cost for attempt in under_way)
+        needed = gas * fees.max_fee + call.value
+        if await self._access.balance(signer) < committed + needed:
+            raise NotReadyError(NO_GAS_MONEY)
         nonce = await self._transactions.reserve(intent, count)
         return await self._transactions.sign_first(nonce, call, gas, fees)
 
@@ -176,7 +207,7 @@ class EvmTransactionHandler:
         except NotReadyError:
             raise
         except UnavailableError as error:
-            raise NotReadyError(f"the chain cannot be asked now: {error.message}") from None
+            raise NotReadyError(f"{NOBODY}: {error.message}") from None
 
     async def _look_up(self, intent: Intent) -> LookUpResult:
         attempts = await self._transactions.attempts_of(intent)
@@ -236,20 +267,21 @@ class EvmTransactionHandler:
 
     # -- the parts of preparing ---------------------------------------------------
 
-    async def _gas(self, signer: str, call: Call, count: int) -> int:
+    async def _gas(self, signer: str, call: Call, *, alone: bool) -> int:
         """Limit of gas, from doing the call on the newest state.
 
         Raises:
             RefusedError: The contract refuses it, and nothing is under way that may change that.
             FreezeError: It needs more than the operator allows.
         """
+        # What reads the state may be refused only because of what is still under way.
         try:
             await self._access.simulate(signer, call)
             if call.gas_limit is not None:
                 return call.gas_limit
             estimate = await self._access.estimate_gas(signer, call)
         except CallRevertedError as error:
-            if await self._under_way(signer, count):
+            if not alone:
                 raise NotReadyError(AFTER_OTHERS) from None
             raise RefusedError(f"the contract refuses it: {error.message}") from None
         limit = -(-estimate * self._settings.gas_percent // 100)
@@ -257,26 +289,11 @@ class EvmTransactionHandler:
             raise FreezeError(f"it needs {estimate} gas; {self._settings.max_gas} is allowed")
         return min(limit, self._settings.max_gas)
 
-    async def _under_way(self, signer: str, count: int) -> bool:
-        async with self._transactions.store.read() as tx:
-            open_states = {NonceState.USED, NonceState.FILLING}
-            return bool(
-                await rows.nonces(
-                    tx, self._chain_id, signer, states=open_states, since=count, limit=1
-                )
-            )
-
     async def _fees(self) -> Fees:
         offer = first_offer(await self._access.market(), self._settings)
         if offer is None:
             raise NotReadyError(FEE_CAP)
         return offer
-
-    async def _check_money(self, signer: str, count: int, call: Call, gas: int, fees: Fees) -> None:
-        needed = gas * fees.max_fee + call.value
-        committed = await self._transactions.committed(signer, count)
-        if await self._access.balance(signer) < committed + needed:
-            raise NotReadyError(NO_GAS_MONEY)
 
     # -- inside -----------------------------------------------------------------
 
@@ -319,7 +336,7 @@ class EvmTransactionHandler:
             await alerts.raise_(tx, "evm_frozen", subject, Severity.CRITICAL, after.reason, details)
         elif before.state is IntentState.FROZEN:
             await alerts.clear(tx, "evm_frozen", subject)
-        if after.reason in WAITS:
+        if after.reason.startswith(WAITS):
             await alerts.raise_(tx, "evm_waits", subject, Severity.WARNING, after.reason, details)
-        elif before.reason in WAITS:
+        elif before.reason.startswith(WAITS):
             await alerts.clear(tx, "evm_waits", subject)

@@ -168,15 +168,15 @@ async def attempts(tx: Tx, chain_id: int, signer: str, value: int) -> list[Attem
     return [_attempt(row) for row in (await tx.execute(query)).mappings()]
 
 
-async def newest_attempts(
-    tx: Tx, chain_id: int, signer: str, *, since: int, limit: int
-) -> dict[int, Attempt]:
-    """The newest attempt of each nonce that has one, by nonce."""
+async def newest_attempts(tx: Tx, chain_id: int, signer: str, *, since: int) -> dict[int, Attempt]:
+    """The newest attempt of each nonce from `since` on that has one, by nonce.
+
+    As many as a signer has under way: its queue is bounded by what nodes keep.
+    """
     query = (
         select(evm_attempt_table)
         .where(_A.chain_id == chain_id, _A.signer == signer, _A.nonce >= since)
         .order_by(_A.nonce, _A.attempt)
-        .limit(limit)
     )
     return {row["nonce"]: _attempt(row) for row in (await tx.execute(query)).mappings()}
 

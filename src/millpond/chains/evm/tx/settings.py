@@ -19,6 +19,8 @@ class TxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         bump_percent: Growth of both fees at a replacement; nodes want 10 at least.
         bump_after_s: Time without a block after which a transaction is replaced.
         max_attempts: Transactions of one nonce; then only the newest is sent again.
+        max_pending: Transactions of one signer that may be in no block; geth keeps 16
+            of an account for sure.
         max_gas: Cap on the gas of one transaction; above it a person is asked.
         gas_percent: Limit of gas in percent of the estimate.
         poll_s: Time between two looks at a transaction under way.
@@ -37,6 +39,7 @@ class TxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     bump_percent: int = 15
     bump_after_s: float = 60.0
     max_attempts: int = 30
+    max_pending: int = 16
     max_gas: int = 16_000_000
     gas_percent: int = 125
     poll_s: float = 5.0
@@ -54,5 +57,5 @@ class TxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         assert 10 <= self.bump_percent <= 100, "nodes want replacements of 10 percent at least"
         assert self.gas_percent >= 100, "the limit is no less than the estimate"
         assert 1 <= self.max_attempts <= 1000, "a nonce has at least one transaction"
-        assert min(self.max_gas, self.keep_depth) >= 1, "there is something to do"
+        assert min(self.max_gas, self.keep_depth, self.max_pending) >= 1, "there is something to do"
         assert self.lease_s >= 1, "a worker is given a second at least"

@@ -96,12 +96,11 @@ class Transactions:
                 return []
             return await rows.attempts(tx, self.chain_id, nonce.signer, nonce.nonce)
 
-    async def committed(self, signer: str, count: int) -> int:
-        """Wei that transactions which are in no block yet may still cost."""
-        limit = self.settings.keep_depth * self.settings.max_attempts
+    async def under_way(self, signer: str, count: int) -> list[Attempt]:
+        """The newest transaction of every nonce that is in no block yet, lowest nonce first."""
         async with self.store.read() as tx:
-            newest = await rows.newest_attempts(tx, self.chain_id, signer, since=count, limit=limit)
-        return sum(attempt.cost for attempt in newest.values())
+            newest = await rows.newest_attempts(tx, self.chain_id, signer, since=count)
+        return list(newest.values())
 
     # -- the first transaction of a nonce ---------------------------------------
 
