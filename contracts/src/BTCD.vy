@@ -1,5 +1,4 @@
 # pragma version 0.4.3
-# pragma nonreentrancy on
 # SPDX-License-Identifier: Apache-2.0
 """
 @title BTCD

@@ -1,12 +1,13 @@
 # pragma version 0.4.3
-# pragma nonreentrancy on
 # SPDX-License-Identifier: Apache-2.0
 """
 @title ERC-20 with permit
 @notice Balances, allowances and ERC-2612 permits. The contract that uses this keeps the total
         supply (it may share a word with other figures) and tells the decimals.
         An allowance of max_value(uint256) is not used up.
-@dev ERC-20, ERC-2612, EIP-712. Signatures with a high `s` are refused (EIP-2).
+@dev Nothing here calls out, so nothing here takes the reentrancy lock: a token that calls back
+     while a vault moves it finds the shares as they were or as they are, never in between.
+     ERC-20, ERC-2612, EIP-712. Signatures with a high `s` are refused (EIP-2).
 """
 
 event Transfer:

@@ -70,10 +70,15 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogRange(msgspec.Struct, frozen=True):
-    """All wanted logs of the blocks `first` to `last`, both included, in chain order."""
+    """All wanted logs of the blocks `first` to `last`, both included, in chain order.
+
+    Attributes:
+        last_hash: Of the block `last`, as the same node knew it at the same time.
+    """
 
     first: int
     last: int
+    last_hash: str
     logs: tuple[Log, ...]
 
 
@@ -124,14 +129,14 @@ class LogReader:
             end = min(last, first + self.size.blocks - 1)
             blocks = end - first + 1
             try:
-                logs = await self._range(first, end, wanted, agreed=agreed)
+                found = await self._range(first, end, wanted, agreed=agreed)
             except RpcError as error:
                 if blocks == 1 or not _too_long(error):
                     raise
                 self.size.refused(blocks, error)
                 continue
-            self.size.served(blocks, len(logs))
-            yield LogRange(first, end, logs)
+            self.size.served(blocks, len(found.logs))
+            yield found
             first = end + 1
 
     async def of_block(
@@ -158,16 +163,14 @@ class LogReader:
             return await self._pool.agree(what, ask, _parting_of_logs)
         return await self._pool.first(what, ask)
 
-    async def _range(
-        self, first: int, last: int, wanted: LogFilter, *, agreed: bool
-    ) -> tuple[Log, ...]:
+    async def _range(self, first: int, last: int, wanted: LogFilter, *, agreed: bool) -> LogRange:
         parameters = {
             "fromBlock": to_quantity(first),
             "toBlock": to_quantity(last),
             **wanted.parameters(),
         }
 
-        async def ask(endpoint: RpcEndpoint) -> tuple[Log, ...]:
+        async def ask(endpoint: RpcEndpoint) -> LogRange:
             # A node that is behind answers with fewer logs and no error: it has to
             # show in the same breath that it has the last block.
             answer, block = await endpoint.batch(
@@ -189,11 +192,11 @@ class LogReader:
             logs = _checked(answer, wanted, endpoint.name)
             if any(not first <= log.block_number <= last for log in logs):
                 raise RpcProtocolError(f"{endpoint.name} gives logs of other blocks")
-            return logs
+            return LogRange(first, last, known.hash, logs)
 
         what = f"logs of blocks {first} to {last}"
         if agreed:
-            return await self._pool.agree(what, ask, _parting_of_logs)
+            return await self._pool.agree(what, ask, _parting_of_ranges)
         return await self._pool.first(what, ask)
 
 
@@ -224,6 +227,10 @@ def _parting_of_logs(one: tuple[Log, ...], two: tuple[Log, ...]) -> int | None:
             return None
         return number
     raise AssertionError("answers that differ part somewhere")
+
+
+def _parting_of_ranges(one: LogRange, two: LogRange) -> int | None:
+    return one.last if one.logs == two.logs else _parting_of_logs(one.logs, two.logs)
 
 
 def _by_block(logs: tuple[Log, ...]) -> dict[int, list[Log]]:

@@ -246,6 +246,11 @@ class Nodes:
         wanted = LogFilter.of(address, topics)
         return self._logs.scan(first, last, wanted, agreed=agreed)
 
+    @property
+    def log_blocks(self) -> int:
+        """How many blocks the nodes are asked about at once, as found out so far."""
+        return self._logs.size.blocks
+
     async def logs_of_block(
         self,
         block_hash: str,
