@@ -11,7 +11,8 @@ from eth.db.atomic import AtomicDB
 from eth.vm.forks.cancun import CancunVM
 from eth_abi.abi import encode
 from eth_typing import Address
-from eth_utils import function_signature_to_4byte_selector, to_canonical_address
+from eth_utils.abi import function_signature_to_4byte_selector
+from eth_utils.address import to_canonical_address
 from vyper import compile_code
 
 from millpond.errors import UnavailableError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -65,7 +66,7 @@ class CcxtClient:
             ExchangeUnavailableError: The exchange does not answer, or refuses.
             ReadingError: It answers something that is no ticker.
         """
-        exchange = self._opened()
+        exchange = await self._opened()
         try:
             ticker: Mapping[str, Any] = await exchange.fetch_ticker(symbol)
         except self._module.BaseError as error:
@@ -85,11 +86,14 @@ class CcxtClient:
         if exchange is not None:
             await exchange.close()
 
-    def _opened(self) -> Any:
+    async def _opened(self) -> Any:
+        if self._exchange is not None:
+            return self._exchange
+        # The import takes seconds, in which the event loop has other things to do.
+        self._module = await asyncio.to_thread(_ccxt)
+        if self._name not in self._module.exchanges:
+            raise UnknownExchangeError(f"{self._name[:40]!r} is no exchange that ccxt knows")
         if self._exchange is None:
-            self._module = _ccxt()
-            if self._name not in self._module.exchanges:
-                raise UnknownExchangeError(f"{self._name[:40]!r} is no exchange that ccxt knows")
             self._exchange = getattr(self._module, self._name)({**self._options})
         return self._exchange
 
