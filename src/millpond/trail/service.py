@@ -108,7 +108,7 @@ class Trail:
         seen_anchor = anchor is None
         while page := await self._page(tx, seq):
             faults += faults_of(page, after=seq, previous=last)
-            seen_anchor |= anchor in ((entry.seq, entry.hash) for entry in page)
+            seen_anchor |= any((entry.seq, entry.hash) == anchor for entry in page)
             seq, last = page[-1].seq, page[-1].hash
         head = await self.head(tx)
         if head != (seq, last):
