@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -393,6 +394,42 @@ class Hardhat(Node):
         self.rpc("hardhat_dropTransaction", tx_hash)
 
 
+class Devevm(Node):
+    """The embedded chain in a process of its own; keeps its data over `kill` and `start`."""
+
+    name = "devevm"
+
+    def __init__(self, *, block_time_s: float | None = None, manual: bool = False) -> None:
+        super().__init__(manual=manual)
+        self._options = ["--manual"] if manual else []
+        if block_time_s is not None:
+            self._options += [f"--block-time={block_time_s}"]
+
+    def command(self) -> list[str]:
+        return [
+            sys.executable,
+            "-m",
+            "millpond.chains.devevm",
+            f"--port={self.port}",
+            f"--datadir={self.directory}",
+            f"--chain-id={self.chain_id}",
+            *self._options,
+        ]
+
+    def mine(self, count: int = 1) -> None:
+        self.rpc("dev_mine", count)
+
+    def reorg(self, depth: int, *, keep_txs: bool = True) -> None:
+        self.rpc("dev_reorg", depth, keep_txs)
+
+    def set_balance(self, address: str, wei: int) -> None:
+        """As the others do, and in a block of its own."""
+        self.rpc("dev_setBalance", address, hex(wei))
+
+    def drop(self, tx_hash: str) -> None:
+        self.rpc("dev_dropTransaction", tx_hash)
+
+
 @contextlib.contextmanager
 def anvil(*, block_time_s: int | None = None, manual: bool = False) -> Iterator[Anvil]:
     """A fresh anvil; `manual`: blocks only by `mine`."""
@@ -404,6 +441,13 @@ def anvil(*, block_time_s: int | None = None, manual: bool = False) -> Iterator[
 def hardhat(*, manual: bool = False) -> Iterator[Hardhat]:
     """A fresh hardhat node; `manual`: blocks only by `mine`."""
     with Hardhat(manual=manual) as node:
+        yield node
+
+
+@contextlib.contextmanager
+def devevm(*, block_time_s: float | None = None, manual: bool = False) -> Iterator[Devevm]:
+    """A fresh devevm; `manual`: blocks only by `mine`."""
+    with Devevm(block_time_s=block_time_s, manual=manual) as node:
         yield node
 
 
@@ -433,7 +477,24 @@ def anvil_node() -> Iterator[Anvil]:
         yield node
 
 
-@pytest.fixture(params=["anvil", "hardhat"])
+@pytest.fixture(scope="session")
+def running_devevm() -> Iterator[Devevm]:
+    """One process a session, since it takes a second to start; take `devevm_node`."""
+    with Devevm() as node:
+        yield node
+
+
+@pytest.fixture
+def devevm_node(running_devevm: Devevm) -> Iterator[Devevm]:
+    """The embedded chain as if freshly started: one process, gone back after each test."""
+    node = running_devevm
+    before = node.snapshot()
+    yield node
+    node.automine(True)
+    node.revert(before)
+
+
+@pytest.fixture(params=["anvil", "hardhat", "devevm"])
 def evm_node(request: pytest.FixtureRequest) -> Node:
     """Each node in turn, fresh: what is true of one is true of all."""
     found = request.getfixturevalue(f"{request.param}_node")
