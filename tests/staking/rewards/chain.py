@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, insert, update
 
 from millpond.alerts import Alerts
+from millpond.chains.evm.address import checksum
 from millpond.clock import Ids, ManualClock, SeededEntropy
 from millpond.money.ledger import Ledger
 from millpond.money.model import Transfer
@@ -25,8 +26,8 @@ ZERO_S = 1_700_000_000 // 300 * 300
 
 
 def wallet(number: int) -> str:
-    """An address; these are not checksummed, which nothing here looks at."""
-    return f"0x{number:040x}"
+    """An address."""
+    return checksum(f"0x{number:040x}")
 
 
 ALICE, BOB, CAROL = wallet(0xA1), wallet(0xB0), wallet(0xC4)

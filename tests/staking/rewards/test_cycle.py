@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import update
 
 from millpond.staking.pools import PoolState, StakingPool, change_pool
@@ -10,6 +11,12 @@ from millpond.staking.rewards.cycle import BOOKS_ALERT, RewardCycle
 from millpond.staking.tables import event_table
 from millpond.store import Store, Tx
 from tests.staking.rewards.chain import ALICE, E18, World, vault
+
+
+@pytest.fixture
+def store(sqlite_store: Store) -> Store:
+    """One database is enough: nothing here is about it."""
+    return sqlite_store
 
 
 async def rewarded(store: Store, pool: StakingPool | None = None) -> tuple[World, RewardCycle]:

@@ -22,6 +22,12 @@ OTHER = direct_pool(
 )
 
 
+@pytest.fixture
+def store(sqlite_store: Store) -> Store:
+    """One database is enough: nothing here is about it."""
+    return sqlite_store
+
+
 async def test_a_rate_counts_from_the_next_epoch_and_never_backwards(store: Store):
     world = await World(store).create()
     pool_id = world.pool.pool_id
