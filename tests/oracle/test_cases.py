@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from millpond.clock import ManualClock
 from millpond.errors import UnavailableError
-from millpond.oracle.decide import Policy, decide, judge
+from millpond.oracle.decide import Policy, check_decimals, decide, judge
 from millpond.oracle.fixed import E18
 from millpond.oracle.model import Fault, Price, Problem, Reading, ReadingError
 from millpond.oracle.sources import (
@@ -76,6 +76,7 @@ class Said:
     terms: Mapping[str, Any] | None = None
     sequencer: tuple[int, int] | None = None
     away: frozenset[bytes] = frozenset()
+    known: Mapping[str, int] = field(default_factory=dict)
 
     def source(self) -> PriceSource:
         evm = Evm()
@@ -117,6 +118,7 @@ FEEDS = {
     "past the heartbeat": Said(updated_s=NOW_S - HEARTBEAT_S - 1),
     "clock ahead": Said(updated_s=NOW_S + 15),
     "from the future": Said(updated_s=NOW_S + 16),
+    "from the end of time": Said(updated_s=2**256 - 1),
     "zero answer": Said(answer=0),
     "negative answer": Said(answer=-60_000 * 10**8),
     "no round": Said(round_id=0, answered_in=0),
@@ -125,6 +127,7 @@ FEEDS = {
     "37 decimals": Said(decimals=37),
     "other decimals than set": Said(terms={"decimals": 18}),
     "wrong decimals, same answer": Said(decimals=18),
+    "decimals changed": Said(answer=60_000 * 10**18, decimals=18, known={"s": 8}),
     "another feed": Said(terms={"description": "ETH / USD"}),
     "no contract": Said(code=b""),
     "reverting feed": Said(reverting=True),
@@ -226,7 +229,9 @@ async def test_what_one_source_says_has_the_documented_result(case: str):
     except UnavailableError:
         problem = Problem.UNAVAILABLE
     else:
-        fault = judge(reading, POLICY, NOW_MS)
+        known = said.known if isinstance(said, Said) else {}
+        checked = check_decimals({"s": reading}, known)["s"]
+        fault = checked if isinstance(checked, Fault) else judge(checked, POLICY, NOW_MS)
         problem = None if fault is None else fault.problem
         if case in VALUES:
             assert reading.value_e18 == VALUES[case] * E18

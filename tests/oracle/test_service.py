@@ -273,6 +273,15 @@ async def test_decimals_of_a_price_that_does_not_count_are_not_remembered(world:
         assert await rows.known_decimals(tx, "BTCD", "USD") == {}
 
 
+async def test_whatever_a_source_says_the_round_ends_and_is_written_down(world: World):
+    for age_ms, dollars in [(-(10**80), 100), (10**80, 100), (0, 10**80), (0, -(10**80))]:
+        world.main.age_ms, world.main.dollars = age_ms, dollars
+        assert (await world.oracle.refresh("BTCD")).source == "spare"
+    async with world.store.read() as tx:
+        (main, _) = await rows.sources(tx, "BTCD", "USD")
+    assert (main.problem, main.failures) == ("not_positive", 4)
+
+
 async def test_a_source_that_hangs_is_left_behind(store: Store):
     world = make(store)
     world.oracle._read_timeout_s = 0.01

@@ -77,6 +77,8 @@ PRICE = GOOD["prices"][0]
         ({"constants": {"usd": "1", "fixed": "1"}}, "usd names two sources"),
         ({"constants": {"fixed": "a lot"}}, "fixed: 'a lot' is not a price"),
         ({"constants": {"fixed": "-1"}}, "fixed: '-1' is not a price"),
+        ({"constants": {"fixed": "1", "a b": "1"}}, "'a b' is no name of a source"),
+        ({"prices": [PRICE | {"asset": ""}]}, "'/USD' names no asset and quote"),
         ({"prices": [PRICE, PRICE]}, "BTCD/USD is priced twice"),
         ({"prices": [PRICE | {"tiers": []}]}, "BTCD/USD: tiers must name a source each"),
         ({"prices": [PRICE | {"tiers": [["x"]]}]}, "BTCD/USD: there is no source x"),

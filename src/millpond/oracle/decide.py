@@ -203,5 +203,6 @@ def _price(
 
 
 def _fault(reading: Reading, problem: Problem, message: str, **details: object) -> Fault:
-    figures = {"value_e18": str(reading.value_e18), "at_ms": reading.at_ms, **reading.details}
-    return Fault(reading.source, problem, message, {**figures, **details})
+    # As text: what a source says may be larger than JSON's integers.
+    figures = {"value_e18": str(reading.value_e18), "at_ms": str(reading.at_ms)}
+    return Fault(reading.source, problem, message, {**figures, **reading.details, **details})

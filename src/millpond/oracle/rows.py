@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Row, delete, exists, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from millpond.alerts import plain
 from millpond.oracle.decide import Decision
 from millpond.oracle.model import Fault, Price, Problem, Reading
 from millpond.oracle.tables import pair_table, price_table, source_table
@@ -296,7 +297,11 @@ def _source_row(
     }
     if fault is not None:
         failures = 1 if known is None else known.failures + 1
-        row |= {"problem": fault.problem.value, "message": fault.message, "failures": failures}
+        row |= {
+            "problem": fault.problem.value,
+            "message": plain(fault.message),
+            "failures": failures,
+        }
         return row
     assert isinstance(result, Reading), "what is no reading is a fault"
     first = row["decimals"] if row["decimals"] is not None else result.decimals

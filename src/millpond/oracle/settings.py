@@ -13,6 +13,7 @@ from millpond.oracle.fixed import MAX_E18, parsed
 from millpond.oracle.model import Problem
 
 _INTEGER = re.compile(r"-?\d{1,78}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 _Bps = Annotated[int, Meta(ge=0, le=10_000, extra={"unit": "basis points"})]
 
@@ -138,6 +139,7 @@ class OracleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ]
         pairs = [f"{price.asset}/{price.quote}" for price in self.prices]
         found += [f"{pair} is priced twice" for pair in sorted(set(pairs)) if pairs.count(pair) > 1]
+        found += [f"{name[:40]!r} is no name of a source" for name in names if not _named(name)]
         for name, text in self.constants.items():
             if not 0 < _price(text) <= MAX_E18:
                 found.append(f"{name}: {text[:40]!r} is not a price")
@@ -155,6 +157,8 @@ class OracleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 def _price_faults(price: PriceSettings, names: set[str]) -> list[str]:
     pair = f"{price.asset}/{price.quote}"
     found = []
+    if not (_named(price.asset) and _named(price.quote)):
+        found.append(f"{pair[:80]!r} names no asset and quote")
     if not price.tiers or not all(price.tiers):
         found.append(f"{pair}: tiers must name a source each")
     used = [name for tier in price.tiers for name in tier]
@@ -166,6 +170,10 @@ def _price_faults(price: PriceSettings, names: set[str]) -> list[str]:
     if not 0 < _price(price.lowest) <= _price(price.highest) <= MAX_E18:
         found.append(f"{pair}: lowest and highest must be prices in order")
     return found
+
+
+def _named(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
 
 
 def _price(text: str) -> int:

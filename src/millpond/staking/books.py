@@ -13,6 +13,7 @@ from millpond.clock import Clock
 from millpond.money.errors import InsufficientFundsError
 from millpond.money.ledger import MAX_BATCH, Ledger
 from millpond.money.model import Resolution, Transfer
+from millpond.risk import RiskEngine
 from millpond.staking import accounts
 from millpond.staking.booking import FUNDING, defund, fund, reversal, transfer_of
 from millpond.staking.errors import BooksConflictError
@@ -35,10 +36,14 @@ class Bookkeeper:
         ledger: The ledger.
         alerts: Told about what a person should see.
         clock: Time.
+        risk: Told of withdrawals that fail here.
     """
 
-    def __init__(self, ledger: Ledger, alerts: Alerts, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, alerts: Alerts, clock: Clock, risk: RiskEngine | None = None
+    ) -> None:
         self._ledger = ledger
+        self._risk = risk
         self._alerts = alerts
         self._clock = clock
 
@@ -51,7 +56,7 @@ class Bookkeeper:
         Raises:
             BooksConflictError: The books cannot follow the chain.
         """
-        holds = Holds(pool, self._ledger, self._clock.now_ms())
+        holds = Holds(pool, self._ledger, self._clock.now_ms(), self._risk)
         await holds.load(tx, events)
         queue = _Queue(self._ledger, tx)
         try:
@@ -73,7 +78,7 @@ class Bookkeeper:
         Raises:
             BooksConflictError: The books cannot follow the chain.
         """
-        holds = Holds(pool, self._ledger, self._clock.now_ms())
+        holds = Holds(pool, self._ledger, self._clock.now_ms(), self._risk)
         await holds.load(tx, events, everybody=True)
         await holds.suspend(tx)
         queue = _Queue(self._ledger, tx)

@@ -183,7 +183,9 @@ class AggregatorSource:
         except MillpondError as error:
             if error.code != _REVERTED:
                 raise
-            raise ReadingError(Problem.MALFORMED, "the feed reverts") from error
+            raise ReadingError(
+                Problem.MALFORMED, "the feed reverts", reason=error.message
+            ) from error
         return _decoded(data, *kinds)
 
 
@@ -239,11 +241,13 @@ def check_sequencer(round_: Round, *, grace_s: int, now_ms: int) -> None:
         )
     if round_.answer == 1:
         raise ReadingError(
-            Problem.SEQUENCER_DOWN, "the sequencer is down", since_s=round_.started_s
+            Problem.SEQUENCER_DOWN, "the sequencer is down", since_s=str(round_.started_s)
         )
     if now_ms - round_.started_s * 1000 <= grace_s * 1000:
         raise ReadingError(
-            Problem.SEQUENCER_GRACE, "the sequencer came back only now", since_s=round_.started_s
+            Problem.SEQUENCER_GRACE,
+            "the sequencer came back only now",
+            since_s=str(round_.started_s),
         )
 
 
