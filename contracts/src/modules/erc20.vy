@@ -1,16 +1,14 @@
 # pragma version 0.4.3
-# pragma nonreentrancy on
 # SPDX-License-Identifier: Apache-2.0
 """
 @title ERC-20 with permit
-@notice Balances, allowances and ERC-2612 permits, 18 decimals by the contract that uses this.
+@notice Balances, allowances and ERC-2612 permits. The contract that uses this keeps the total
+        supply (it may share a word with other figures) and tells the decimals.
         An allowance of max_value(uint256) is not used up.
-@dev ERC-20, ERC-2612, EIP-712. Signatures with a high `s` are refused (EIP-2).
+@dev Nothing here calls out, so nothing here takes the reentrancy lock: a token that calls back
+     while a vault moves it finds the shares as they were or as they are, never in between.
+     ERC-20, ERC-2612, EIP-712. Signatures with a high `s` are refused (EIP-2).
 """
-
-from ethereum.ercs import IERC20
-
-implements: IERC20
 
 event Transfer:
     sender: indexed(address)
@@ -38,7 +36,6 @@ NAME_HASH: immutable(bytes32)
 
 name: public(String[64])
 symbol: public(String[16])
-totalSupply: public(uint256)
 balanceOf: public(HashMap[address, uint256])
 allowance: public(HashMap[address, HashMap[address, uint256]])
 nonces: public(HashMap[address, uint256])
@@ -54,7 +51,6 @@ def __init__(name: String[64], symbol: String[16]):
 @internal
 def _mint(receiver: address, amount: uint256):
     assert receiver != empty(address), "zero address"
-    self.totalSupply += amount
     self.balanceOf[receiver] += amount
     log Transfer(sender=empty(address), receiver=receiver, amount=amount)
 
@@ -63,7 +59,6 @@ def _mint(receiver: address, amount: uint256):
 def _burn(holder: address, amount: uint256):
     assert self.balanceOf[holder] >= amount, "balance"
     self.balanceOf[holder] -= amount
-    self.totalSupply -= amount
     log Transfer(sender=holder, receiver=empty(address), amount=amount)
 
 
@@ -96,12 +91,6 @@ def _domain() -> bytes32:
     return keccak256(
         abi_encode(DOMAIN_TYPE, NAME_HASH, keccak256("1"), chain.id, self)
     )
-
-
-@external
-@pure
-def decimals() -> uint8:
-    return 18
 
 
 @external

@@ -47,8 +47,10 @@ pending_owner: public(address)
 operator: public(address)
 guardian: public(address)
 
-# Bits that were ever paused and not taken back; one read tells that none is.
-_flags: uint256
+# The low 16 bits are the pauses that are on (or ran out since); one read tells that none is.
+# The other 240 bits belong to the contract that uses this module, which may keep there what
+# it reads in the same breath.
+_word: uint256
 # The second from which a bit no longer counts as paused.
 _until: HashMap[uint256, uint256]
 
@@ -81,7 +83,7 @@ def _only_operator():
 @internal
 @view
 def _paused(flag: uint256) -> bool:
-    return self._flags & flag != 0 and block.timestamp < self._until[flag]
+    return self._word & flag != 0 and block.timestamp < self._until[flag]
 
 
 @internal
@@ -135,7 +137,7 @@ def pause(flags: uint256, until: uint256):
         bit: uint256 = 1 << i
         if flags & bit != 0 and end > self._until[bit]:
             self._until[bit] = end
-    self._flags |= flags
+    self._word |= flags
     log Paused(flags=flags, until=end, by=msg.sender)
 
 
@@ -150,7 +152,7 @@ def unpause(flags: uint256):
         bit: uint256 = 1 << i
         if flags & bit != 0:
             self._until[bit] = 0
-    self._flags &= ~flags
+    self._word &= ~flags
     log Unpaused(flags=flags, by=msg.sender)
 
 

@@ -98,6 +98,8 @@ def encode(kinds: Sequence[str], values: Sequence[Any]) -> bytes:
 
 def _word(kind: str, value: Any) -> bytes:
     if kind == "address":
+        if not isinstance(value, str):
+            raise AbiError(f"{value!r} is no address")
         try:
             return bytes(12) + to_bytes(value)
         except InvalidAddressError as error:

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from millpond.chains.evm.errors import (
+    NodesDisagreeError,
     RpcAnswerTooLargeError,
     RpcError,
-    RpcOutcomeUnknownError,
     RpcProtocolError,
     RpcRangeError,
     RpcRejectedError,
     RpcTimeoutError,
+    RpcUnavailableError,
     RpcUnknownBlockError,
 )
 from millpond.chains.evm.hexes import to_quantity
@@ -70,10 +71,15 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogRange(msgspec.Struct, frozen=True):
-    """All wanted logs of the blocks `first` to `last`, both included, in chain order."""
+    """All wanted logs of the blocks `first` to `last`, both included, in chain order.
+
+    Attributes:
+        last_hash: Of the block `last`, as the same node knew it at the same time.
+    """
 
     first: int
     last: int
+    last_hash: str
     logs: tuple[Log, ...]
 
 
@@ -124,14 +130,14 @@ class LogReader:
             end = min(last, first + self.size.blocks - 1)
             blocks = end - first + 1
             try:
-                logs = await self._range(first, end, wanted, agreed=agreed)
+                found = await self._range(first, end, wanted, agreed=agreed)
             except RpcError as error:
                 if blocks == 1 or not _too_long(error):
                     raise
                 self.size.refused(blocks, error)
                 continue
-            self.size.served(blocks, len(logs))
-            yield LogRange(first, end, logs)
+            self.size.served(blocks, len(found.logs))
+            yield found
             first = end + 1
 
     async def of_block(
@@ -158,27 +164,17 @@ class LogReader:
             return await self._pool.agree(what, ask, _parting_of_logs)
         return await self._pool.first(what, ask)
 
-    async def _range(
-        self, first: int, last: int, wanted: LogFilter, *, agreed: bool
-    ) -> tuple[Log, ...]:
+    async def _range(self, first: int, last: int, wanted: LogFilter, *, agreed: bool) -> LogRange:
         parameters = {
             "fromBlock": to_quantity(first),
             "toBlock": to_quantity(last),
             **wanted.parameters(),
         }
 
-        async def ask(endpoint: RpcEndpoint) -> tuple[Log, ...]:
-            # A node that is behind answers with fewer logs and no error: it has to
-            # show in the same breath that it has the last block.
-            answer, block = await endpoint.batch(
-                [
-                    ("eth_getLogs", [parameters]),
-                    ("eth_getBlockByNumber", [to_quantity(last), False]),
-                ]
-            )
-            for part in (answer, block):
-                if isinstance(part, RpcError):
-                    raise part
+        doubts: list[RpcError] = []
+
+        async def ask(endpoint: RpcEndpoint) -> LogRange:
+            answer, block = await _logs_and_block(endpoint, parameters, last, doubts)
             known = parse_block(block)
             if known is None or known.number != last:
                 raise RpcUnknownBlockError(
@@ -189,12 +185,45 @@ class LogReader:
             logs = _checked(answer, wanted, endpoint.name)
             if any(not first <= log.block_number <= last for log in logs):
                 raise RpcProtocolError(f"{endpoint.name} gives logs of other blocks")
-            return logs
+            return LogRange(first, last, known.hash, logs)
 
         what = f"logs of blocks {first} to {last}"
-        if agreed:
-            return await self._pool.agree(what, ask, _parting_of_logs)
-        return await self._pool.first(what, ask)
+        try:
+            if agreed:
+                return await self._pool.agree(what, ask, _parting_of_ranges)
+            return await self._pool.first(what, ask)
+        except (RpcUnavailableError, RpcRejectedError) as error:
+            if not doubts or isinstance(error, NodesDisagreeError):
+                raise
+            raise RpcRangeError(error.message, rpc_code=0, method="eth_getLogs") from error
+
+
+async def _logs_and_block(
+    endpoint: RpcEndpoint, parameters: dict[str, Any], last: int, doubts: list[RpcError]
+) -> tuple[Any, Any]:
+    """Logs of a range, and its last block.
+
+    A node that is behind answers with fewer logs and no error: it has to show
+    in the same breath that it has the last block. What a shorter range might
+    cure is added to `doubts`.
+    """
+    try:
+        answer, block = await endpoint.batch(
+            [
+                ("eth_getLogs", [parameters]),
+                ("eth_getBlockByNumber", [to_quantity(last), False]),
+            ]
+        )
+        for part in (answer, block):
+            if isinstance(part, RpcError):
+                raise part
+    except RpcAnswerTooLargeError as error:
+        raise RpcRangeError(error.message, rpc_code=0, method="eth_getLogs") from None
+    except RpcError as error:
+        if isinstance(error, RpcTimeoutError) or type(error) is RpcRejectedError:
+            doubts.append(error)
+        raise
+    return answer, block
 
 
 def _checked(answer: Any, wanted: LogFilter, name: str) -> tuple[Log, ...]:
@@ -206,11 +235,7 @@ def _checked(answer: Any, wanted: LogFilter, name: str) -> tuple[Log, ...]:
 
 def _too_long(error: RpcError) -> bool:
     """Whether a shorter range may help; a refusal in unknown words may mean it too."""
-    if isinstance(error, (RpcRangeError, RpcTimeoutError, RpcAnswerTooLargeError)):
-        return True
-    if isinstance(error, (RpcUnknownBlockError, RpcOutcomeUnknownError)):
-        return False
-    return isinstance(error, RpcRejectedError)
+    return isinstance(error, RpcRejectedError) and not isinstance(error, RpcUnknownBlockError)
 
 
 def _parting_of_logs(one: tuple[Log, ...], two: tuple[Log, ...]) -> int | None:
@@ -224,6 +249,10 @@ def _parting_of_logs(one: tuple[Log, ...], two: tuple[Log, ...]) -> int | None:
             return None
         return number
     raise AssertionError("answers that differ part somewhere")
+
+
+def _parting_of_ranges(one: LogRange, two: LogRange) -> int | None:
+    return one.last if one.logs == two.logs else _parting_of_logs(one.logs, two.logs)
 
 
 def _by_block(logs: tuple[Log, ...]) -> dict[int, list[Log]]:

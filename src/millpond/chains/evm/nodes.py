@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -47,8 +47,14 @@ from millpond.chains.evm.types import (
 )
 from millpond.clock import Clock
 
+T = TypeVar("T")
+
 _PIN_STEPS = 8
 """How far below the head a block is looked for that the nodes agree on."""
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 class Nodes:
@@ -106,29 +112,46 @@ class Nodes:
                 await self.check()
             await pause(self._clock, self.settings.interval_s, stop)
 
-    async def read(self, method: str, params: Sequence[object] = ()) -> Any:
+    async def read(
+        self, method: str, params: Sequence[object] = (), parse: Callable[[Any], T] = _as_it_is
+    ) -> T:
         """Call a method that changes nothing, on the first node that answers.
+
+        Args:
+            method: Of the JSON-RPC.
+            params: By position.
+            parse: Reads the result; where it raises, the next node is asked.
 
         Raises:
             RpcRejectedError: The nodes say no.
             RpcUnavailableError: None answered.
         """
-        return await self.pool.first(
-            method, lambda e: e.call(method, params, timeout_s=self.settings.timeout_s)
-        )
+        return await self.pool.first(method, self._ask(method, params, parse))
 
-    async def agree(self, method: str, params: Sequence[object] = ()) -> Any:
+    async def agree(
+        self, method: str, params: Sequence[object] = (), parse: Callable[[Any], T] = _as_it_is
+    ) -> T:
         """Call a method whose answer cannot change, such as one pinned to a block hash.
+
+        Args:
+            method: Of the JSON-RPC.
+            params: By position.
+            parse: Reads the result; what it makes is held against the other nodes'.
 
         Raises:
             EquivocationError: Two nodes answer differently.
             NoQuorumError: Too few answer.
         """
-        return await self.pool.agree(
-            f"{method} {msgspec.json.encode(list(params)).decode()[:200]}",
-            lambda e: e.call(method, params, timeout_s=self.settings.timeout_s),
-            _never,
-        )
+        what = f"{method} {msgspec.json.encode(list(params)).decode()[:200]}"
+        return await self.pool.agree(what, self._ask(method, params, parse), _never)
+
+    def _ask(
+        self, method: str, params: Sequence[object], parse: Callable[[Any], T]
+    ) -> Callable[[RpcEndpoint], Awaitable[T]]:
+        async def ask(endpoint: RpcEndpoint) -> T:
+            return parse(await endpoint.call(method, params, timeout_s=self.settings.timeout_s))
+
+        return ask
 
     # --- blocks ---
 
@@ -246,6 +269,11 @@ class Nodes:
         wanted = LogFilter.of(address, topics)
         return self._logs.scan(first, last, wanted, agreed=agreed)
 
+    @property
+    def log_blocks(self) -> int:
+        """How many blocks the nodes are asked about at once, as found out so far."""
+        return self._logs.size.blocks
+
     async def logs_of_block(
         self,
         block_hash: str,
@@ -287,30 +315,28 @@ class Nodes:
 
     async def nonce(self, address: str, block: BlockRef = "latest", *, agreed: bool = False) -> int:
         """How many transactions an account has sent; `pending` counts a node's pool too."""
-        return quantity(
-            await self._state("eth_getTransactionCount", [address], block, agreed=agreed)
+        return await self._state(
+            "eth_getTransactionCount", [address], block, quantity, agreed=agreed
         )
 
     async def balance(
         self, address: str, block: BlockRef = "latest", *, agreed: bool = False
     ) -> int:
         """An account's wei."""
-        return quantity(await self._state("eth_getBalance", [address], block, agreed=agreed))
+        return await self._state("eth_getBalance", [address], block, quantity, agreed=agreed)
 
     async def code(
         self, address: str, block: BlockRef = "latest", *, agreed: bool = False
     ) -> bytes:
         """The code at an address; empty if no contract stands there."""
-        return data(await self._state("eth_getCode", [address], block, agreed=agreed))
+        return await self._state("eth_getCode", [address], block, data, agreed=agreed)
 
     async def storage(
         self, address: str, slot: int, block: BlockRef = "latest", *, agreed: bool = False
     ) -> bytes:
         """One 32-byte word of a contract's storage."""
-        word = await self._state(
-            "eth_getStorageAt", [address, to_quantity(slot)], block, agreed=agreed
-        )
-        return data(word).rjust(32, b"\0")
+        params = [address, to_quantity(slot)]
+        return await self._state("eth_getStorageAt", params, block, _word, agreed=agreed)
 
     async def call(
         self,
@@ -328,11 +354,8 @@ class Nodes:
             RevertedError: With the reason.
             NoQuorumError: Too few answer; only if `agreed`.
         """
-        return data(
-            await self._state(
-                "eth_call", [_call_object(to, calldata, sender, value)], block, agreed=agreed
-            )
-        )
+        params = [_call_object(to, calldata, sender, value)]
+        return await self._state("eth_call", params, block, data, agreed=agreed)
 
     async def estimate_gas(
         self, to: str | None, calldata: bytes, *, sender: str, value: int = 0
@@ -344,16 +367,16 @@ class Nodes:
             InsufficientFundsError: The sender cannot pay it.
         """
         call = _call_object(to, calldata, sender, value)
-        return quantity(await self.read("eth_estimateGas", [call]))
+        return await self.read("eth_estimateGas", [call], quantity)
 
     async def fees(self) -> Fees:
         """What gas costs now; one node's word, so cap whatever is made of it."""
-        history = await self.read("eth_feeHistory", [to_quantity(10), "latest", [50]])
         try:
-            advice = quantity(await self.read("eth_maxPriorityFeePerGas"))
+            advice = await self.read("eth_maxPriorityFeePerGas", [], quantity)
         except RpcMethodNotFoundError:
-            advice = 0
-        return parse_fees(history, advice)
+            advice = 0  # the node has none; what blocks have taken is enough
+        history = [to_quantity(10), "latest", [50]]
+        return await self.read("eth_feeHistory", history, lambda told: parse_fees(told, advice))
 
     async def send_raw(self, raw: bytes) -> SendResult:
         """Give a signed transaction to every node at once, and collect what each says.
@@ -363,12 +386,18 @@ class Nodes:
         return await send_to(self.pool, raw)
 
     async def _state(
-        self, method: str, params: Sequence[object], block: BlockRef, *, agreed: bool
-    ) -> Any:
+        self,
+        method: str,
+        params: Sequence[object],
+        block: BlockRef,
+        parse: Callable[[Any], T],
+        *,
+        agreed: bool,
+    ) -> T:
         if not agreed:
-            return await self.read(method, [*params, block_parameter(block)])
+            return await self.read(method, [*params, block_parameter(block)], parse)
         pinned = block_parameter(await self._hash_of(block))
-        return await self.agree(method, [*params, pinned])
+        return await self.agree(method, [*params, pinned], parse)
 
     async def _hash_of(self, block: BlockRef) -> str:
         if isinstance(block, str) and is_hash(block):
@@ -410,6 +439,10 @@ def _call_object(to: str | None, calldata: bytes, sender: str | None, value: int
     if value:
         call["value"] = to_quantity(value)
     return call
+
+
+def _word(value: Any) -> bytes:
+    return data(value).rjust(32, b"\0")
 
 
 def _never(_one: Any, _two: Any) -> None:
