@@ -119,6 +119,8 @@ module.exports = {
       chainId: 31337,
       hardfork: "prague",
       blockGasLimit: 30000000,
+      // A transaction that fails is mined and answered with its hash, as in real nodes.
+      throwOnTransactionFailures: false,
       loggingEnabled: false,
     },
   },

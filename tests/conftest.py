@@ -10,10 +10,24 @@ import pytest
 
 from millpond.store import Store
 from millpond.store.migrate import migrate
-from tests.support.evm_nodes import anvil_node, evm_node, hardhat_node, running_hardhat
+from tests.support.evm_nodes import (
+    anvil_node,
+    devevm_node,
+    evm_node,
+    hardhat_node,
+    running_devevm,
+    running_hardhat,
+)
 from tests.support.postgres import PostgresServer, apart, running_postgres
 
-__all__ = ["anvil_node", "evm_node", "hardhat_node", "running_hardhat"]
+__all__ = [
+    "anvil_node",
+    "devevm_node",
+    "evm_node",
+    "hardhat_node",
+    "running_devevm",
+    "running_hardhat",
+]
 
 
 @pytest.fixture(scope="session")

@@ -141,6 +141,14 @@ async def test_a_huge_message_or_detail_does_not_stop_an_alert(store: Store, ale
     assert alert.details == {"dropped_bytes": 10_011}
 
 
+async def test_what_strangers_said_fits_into_a_message(store: Store, alerts: Alerts):
+    said = "node says: \x00\x1b[2J\ud800 böse"
+    async with store.begin() as tx:
+        alert = await alerts.raise_(tx, *STALE, Severity.INFO, said, {"said": "\x00"})
+    assert alert.message == "node says: ??[2J? böse"
+    assert alert.details == {"said": "\x00"}
+
+
 async def test_open_alerts_are_counted_for_the_metrics(store: Store, alerts: Alerts):
     async with store.begin() as tx:
         await alerts.raise_(tx, "a", "1", Severity.CRITICAL, "m")

@@ -57,7 +57,7 @@ async def test_two_tokens_of_one_symbol_cannot_share_a_code(store: Store) -> Non
     async with store.begin() as tx:
         await create_pool(tx, direct_pool(), clock)
     twin = Token("BTCD", "BTCD", 18, CHAIN, "0x9999999999999999999999999999999999999999")
-    pool = direct_pool(pool_id="twin", token=twin, contract=twin.address)
+    pool = direct_pool(pool_id="twin", token=twin, contract=twin.address, rewards_contract=None)
     async with store.begin() as tx:
         with pytest.raises(PoolConflictError):
             await create_pool(tx, pool, clock)

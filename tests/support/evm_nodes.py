@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -25,6 +26,7 @@ from typing import Any, Self
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
 
 from tests.support.postgres import free_port
 
@@ -212,11 +214,12 @@ class Node:
         gas: int = 21_000,
         max_fee: int = 20 * GWEI,
         max_priority_fee: int = GWEI,
+        chain_id: int = CHAIN_ID,
     ) -> tuple[str, str]:
         """Sign a type-2 transaction; returns the raw form and its hash, both 0x-hex."""
         fields: dict[str, Any] = {
             "type": 2,
-            "chainId": self.chain_id,
+            "chainId": chain_id,
             "nonce": self.nonce(account.address, "pending") if nonce is None else nonce,
             "value": value,
             "data": data,
@@ -225,7 +228,7 @@ class Node:
             "maxPriorityFeePerGas": max_priority_fee,
         }
         if to is not None:
-            fields["to"] = to
+            fields["to"] = to_checksum_address(to)
         signed = account.sign_transaction(fields)
         return "0x" + bytes(signed.raw_transaction).hex(), "0x" + bytes(signed.hash).hex()
 
@@ -237,13 +240,13 @@ class Node:
     def deploy(
         self, bytecode: bytes, account: LocalAccount = ACCOUNTS[0], *, gas: int = 12_000_000
     ) -> str:
-        """Create a contract (init code with its arguments); mines a block if it must."""
+        """Create a contract (init code with its arguments), in a block; its address (EIP-55)."""
         tx_hash = self.send(account, data=bytecode, gas=gas)
         if self.manual:
             self.mine()
         receipt = self.mined(tx_hash)
         assert receipt["status"] == "0x1", receipt
-        return str(receipt["contractAddress"])
+        return str(to_checksum_address(receipt["contractAddress"]))
 
     def mined(self, tx_hash: str) -> dict[str, Any]:
         """The receipt, as soon as there is one: anvil mines a little after it answered."""
@@ -393,6 +396,42 @@ class Hardhat(Node):
         self.rpc("hardhat_dropTransaction", tx_hash)
 
 
+class Devevm(Node):
+    """The embedded chain in a process of its own; keeps its data over `kill` and `start`."""
+
+    name = "devevm"
+
+    def __init__(self, *, block_time_s: float | None = None, manual: bool = False) -> None:
+        super().__init__(manual=manual)
+        self._options = ["--manual"] if manual else []
+        if block_time_s is not None:
+            self._options += [f"--block-time={block_time_s}"]
+
+    def command(self) -> list[str]:
+        return [
+            sys.executable,
+            "-m",
+            "millpond.chains.devevm",
+            f"--port={self.port}",
+            f"--datadir={self.directory}",
+            f"--chain-id={self.chain_id}",
+            *self._options,
+        ]
+
+    def mine(self, count: int = 1) -> None:
+        self.rpc("dev_mine", count)
+
+    def reorg(self, depth: int, *, keep_txs: bool = True) -> None:
+        self.rpc("dev_reorg", depth, keep_txs)
+
+    def set_balance(self, address: str, wei: int) -> None:
+        """As the others do, and in a block of its own."""
+        self.rpc("dev_setBalance", address, hex(wei))
+
+    def drop(self, tx_hash: str) -> None:
+        self.rpc("dev_dropTransaction", tx_hash)
+
+
 @contextlib.contextmanager
 def anvil(*, block_time_s: int | None = None, manual: bool = False) -> Iterator[Anvil]:
     """A fresh anvil; `manual`: blocks only by `mine`."""
@@ -404,6 +443,13 @@ def anvil(*, block_time_s: int | None = None, manual: bool = False) -> Iterator[
 def hardhat(*, manual: bool = False) -> Iterator[Hardhat]:
     """A fresh hardhat node; `manual`: blocks only by `mine`."""
     with Hardhat(manual=manual) as node:
+        yield node
+
+
+@contextlib.contextmanager
+def devevm(*, block_time_s: float | None = None, manual: bool = False) -> Iterator[Devevm]:
+    """A fresh devevm; `manual`: blocks only by `mine`."""
+    with Devevm(block_time_s=block_time_s, manual=manual) as node:
         yield node
 
 
@@ -433,7 +479,24 @@ def anvil_node() -> Iterator[Anvil]:
         yield node
 
 
-@pytest.fixture(params=["anvil", "hardhat"])
+@pytest.fixture(scope="session")
+def running_devevm() -> Iterator[Devevm]:
+    """One process a session, since it takes a second to start; take `devevm_node`."""
+    with Devevm() as node:
+        yield node
+
+
+@pytest.fixture
+def devevm_node(running_devevm: Devevm) -> Iterator[Devevm]:
+    """The embedded chain as if freshly started: one process, gone back after each test."""
+    node = running_devevm
+    before = node.snapshot()
+    yield node
+    node.automine(True)
+    node.revert(before)
+
+
+@pytest.fixture(params=["anvil", "hardhat", "devevm"])
 def evm_node(request: pytest.FixtureRequest) -> Node:
     """Each node in turn, fresh: what is true of one is true of all."""
     found = request.getfixturevalue(f"{request.param}_node")

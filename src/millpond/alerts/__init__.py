@@ -7,6 +7,6 @@ kind and subject at most one is open.
 """
 
 from millpond.alerts.model import Alert, AlertNotFoundError, Severity
-from millpond.alerts.service import Alerts
+from millpond.alerts.service import Alerts, plain
 
-__all__ = ["Alert", "AlertNotFoundError", "Alerts", "Severity"]
+__all__ = ["Alert", "AlertNotFoundError", "Alerts", "Severity", "plain"]

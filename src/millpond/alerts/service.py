@@ -96,7 +96,7 @@ class Alerts:
             kind=kind,
             subject=subject,
             severity=severity.value,
-            message=message[:_MAX_MESSAGE],
+            message=plain(message),
             details=_bounded(details or {}),
             count=1,
             first_ms=now,
@@ -221,6 +221,14 @@ class Alerts:
         old = select(_A.id).where(_A.cleared_ms < horizon).order_by(_A.cleared_ms)
         gone = await tx.execute(delete(alert_table).where(_A.id.in_(old.limit(MAX_PAGE))))
         return int(gone.rowcount)
+
+
+def plain(message: str) -> str:
+    """A message that any database and any page takes, of at most 500 characters.
+
+    What strangers said may stand in it: PostgreSQL takes no NUL, pages no controls.
+    """
+    return "".join(c if c.isprintable() else "?" for c in message[:_MAX_MESSAGE])
 
 
 def _rank(severity: ColumnElement[str]) -> ColumnElement[int]:

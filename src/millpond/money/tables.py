@@ -8,7 +8,6 @@ neither be changed nor deleted: triggers refuse it on both.
 from __future__ import annotations
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -20,10 +19,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    event,
     text,
 )
 
+from millpond.store.guards import refuse_changes
 from millpond.store.types import BigInt, metadata
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
@@ -155,47 +154,6 @@ assertions = Table(
 )
 """Balance assertions: who said what a posted balance had to be, and what it was."""
 
-
-def _refuse(table: Table, *, columns: str = "") -> None:
-    """Have the database refuse changes (of `columns`, or at all) and deletion."""
-    of = f" OF {columns}" if columns else ""
-    name = table.name
-    statements = {
-        "sqlite": [
-            (
-                f"CREATE TRIGGER {name}_no_update BEFORE UPDATE{of} ON {name}"
-                f" BEGIN SELECT RAISE(ABORT, '{name} rows are never changed'); END"
-            ),
-            (
-                f"CREATE TRIGGER {name}_no_delete BEFORE DELETE ON {name}"
-                f" BEGIN SELECT RAISE(ABORT, '{name} rows are never deleted'); END"
-            ),
-        ],
-        "postgresql": [
-            (
-                f"CREATE FUNCTION {name}_refuse() RETURNS trigger LANGUAGE plpgsql AS"
-                f" $$ BEGIN RAISE EXCEPTION '{name} rows are never changed or deleted'; END $$"
-            ),
-            (
-                f"CREATE TRIGGER {name}_no_update BEFORE UPDATE{of} ON {name}"
-                f" FOR EACH ROW EXECUTE FUNCTION {name}_refuse()"
-            ),
-            (
-                f"CREATE TRIGGER {name}_no_delete BEFORE DELETE ON {name}"
-                f" FOR EACH ROW EXECUTE FUNCTION {name}_refuse()"
-            ),
-            (
-                f"CREATE TRIGGER {name}_no_truncate BEFORE TRUNCATE ON {name}"
-                f" FOR EACH STATEMENT EXECUTE FUNCTION {name}_refuse()"
-            ),
-        ],
-    }
-    for dialect, lines in statements.items():
-        for line in lines:
-            statement = DDL(line).execute_if(dialect=dialect)  # type: ignore[no-untyped-call]
-            event.listen(table, "after_create", statement)
-
-
-_refuse(transfers)
-_refuse(assertions)
-_refuse(accounts, columns="id, path, type, owner, name, asset, decimals, overdraft")
+refuse_changes(transfers)
+refuse_changes(assertions)
+refuse_changes(accounts, columns="id, path, type, owner, name, asset, decimals, overdraft")

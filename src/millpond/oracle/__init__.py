@@ -4,3 +4,31 @@ Reads through sources that it is given. May touch the store, alerts and caches.
 Promises: a price says its source, its age and whether it is degraded; no price
 is ever invented.
 """
+
+from millpond.oracle.model import (
+    Price,
+    PriceDegradedError,
+    PriceUnavailableError,
+    Problem,
+    Reading,
+    ReadingError,
+    UnknownPairError,
+)
+from millpond.oracle.prices import Prices, PriceView
+from millpond.oracle.service import Breaker, Feed, Oracle, Refreshed
+
+__all__ = [
+    "Breaker",
+    "Feed",
+    "Oracle",
+    "Price",
+    "PriceDegradedError",
+    "PriceUnavailableError",
+    "PriceView",
+    "Prices",
+    "Problem",
+    "Reading",
+    "ReadingError",
+    "Refreshed",
+    "UnknownPairError",
+]

@@ -3,5 +3,49 @@
 One engine for all pools. A caller asks in the transaction of its reservation;
 what is refused is written down as a violation. May touch the store, money, the
 trail and alerts. Promises: what was refused changed nothing, and a pause never
-holds principal back unless exits themselves are the reason.
+holds principal back unless exits themselves are the reason. See docs/risk.md.
 """
+
+from millpond.risk.chain import ChainCache, ChainLimits, ChainReading
+from millpond.risk.engine import RiskEngine
+from millpond.risk.errors import RiskRefusedError
+from millpond.risk.facts import Exposure
+from millpond.risk.model import (
+    PLATFORM,
+    Function,
+    Hold,
+    HoldKind,
+    Limits,
+    Request,
+    Role,
+    Rule,
+    Scope,
+    ScopeKind,
+    Violation,
+)
+from millpond.risk.rules import Decision
+from millpond.risk.settings import RiskSettings
+from millpond.risk.status import ScopeStatus
+
+__all__ = [
+    "PLATFORM",
+    "ChainCache",
+    "ChainLimits",
+    "ChainReading",
+    "Decision",
+    "Exposure",
+    "Function",
+    "Hold",
+    "HoldKind",
+    "Limits",
+    "Request",
+    "RiskEngine",
+    "RiskRefusedError",
+    "RiskSettings",
+    "Role",
+    "Rule",
+    "Scope",
+    "ScopeKind",
+    "ScopeStatus",
+    "Violation",
+]

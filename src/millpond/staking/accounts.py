@@ -24,7 +24,9 @@ SHARES = "shares"
 QUEUED = "queued"
 REWARD_FUNDS = "reward-funds"
 REWARD_RESERVE = "reward-reserve"
+SHORTFALL = "shortfall"
 REWARDS = "rewards"
+KEPT = "kept"
 
 
 def pool_owner(pool_id: str) -> str:
@@ -75,6 +77,16 @@ def reward_funds(pool_id: str, asset: Asset) -> Account:
 def reward_reserve(pool_id: str, asset: Asset) -> Account:
     """Funded and not yet distributed; cannot go below zero: distributed ≤ funded."""
     return Account(AccountType.LIABILITY, pool_owner(pool_id), REWARD_RESERVE, asset)
+
+
+def shortfall(pool_id: str, asset: Asset) -> Account:
+    """Funding that went away after it was distributed; the next funding fills it first."""
+    return Account(AccountType.EQUITY, pool_owner(pool_id), SHORTFALL, asset)
+
+
+def kept(pool_id: str, wallet: str, asset: Asset) -> Account:
+    """Rewards that could not be pushed and wait in the contract for the wallet to fetch."""
+    return Account(AccountType.LIABILITY, staker_owner(pool_id, wallet), KEPT, asset)
 
 
 def rewards(pool_id: str, wallet: str, asset: Asset) -> Account:

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from millpond.staking.accounts import derived_id
+
 
 class EventKind(StrEnum):
     """What an event does to one wallet of one pool.
@@ -21,11 +23,14 @@ class EventKind(StrEnum):
     TRANSFER_OUT = "transfer_out"
 
     SKIPPED = "skipped"
+    ASSETS_IN = "assets_in"
+    ASSETS_OUT = "assets_out"
     REDEEM_REQUESTED = "redeem_requested"
     REDEEM_PAID = "redeem_paid"
     REDEEM_CLAIMABLE = "redeem_claimable"
     LOSS = "loss"
     FUNDED = "funded"
+    DEFUNDED = "defunded"
     EPOCH_POSTED = "epoch_posted"
     REWARD_PAID = "reward_paid"
     REWARD_KEPT = "reward_kept"
@@ -51,8 +56,26 @@ class EventState(StrEnum):
     UNDONE = "undone"
 
 
+class Effect(msgspec.Struct, frozen=True):
+    """What one log does to one wallet, before it has a place in the pool.
+
+    Attributes:
+        kind: What it does.
+        wallet: To whom.
+        amount: Token units, or shares where a vault's position moves.
+        details: Further facts of the log.
+        stated: What the contract says the wallet holds after it; None if it does not say.
+    """
+
+    kind: EventKind
+    wallet: str
+    amount: int
+    details: dict[str, Any] = {}
+    stated: int | None = None
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One effect of one log on one wallet.
+    """One effect of one log on one wallet, at its place in the pool.
 
     Attributes:
         pool_id: The pool.
@@ -88,3 +111,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     balance: int | None
     details: dict[str, Any]
     state: EventState
+
+    @property
+    def identity(self) -> str:
+        """What its transfers' ids follow from; without the block, which may change."""
+        return derived_id("event", self.pool_id, self.tx_hash, self.ordinal, self.round)
+
+    @property
+    def reference(self) -> str:
+        """The reference of its transfers in the ledger."""
+        return f"staking-event:{self.identity}"
+
+    @property
+    def batch_id(self) -> str | None:
+        """The batch that paid or skipped it, 0x-hex; None if the user acted."""
+        return self.details.get("batch_id")

@@ -40,6 +40,7 @@ pool_table = Table(
     Column("updated_ms", BigInteger, nullable=False),
     Index("ix_staking_pool_chain_id", "chain_id"),
     Index("uq_staking_pool_contract", "chain_id", "contract", unique=True),
+    Index("uq_staking_pool_rewards_contract", "chain_id", "rewards_contract", unique=True),
 )
 
 event_table = Table(
@@ -93,6 +94,7 @@ checkpoint_table = Table(
     Column("head", BigInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False),
     Column("events", BigInteger, nullable=False),
+    Column("total_seen", BigInt, nullable=False),
     Column("reorgs", Integer, nullable=False),
     Column("stopped", Text, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from prometheus_client import Counter
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from millpond.errors import InvalidInputError
+from millpond.errors import InvalidInputError, UnavailableError
 from millpond.store.errors import typed_errors, unreachable_errors
 from millpond.store.turns import WriterTurns
 
 Tx: TypeAlias = AsyncConnection
 """A connection inside a transaction. Functions that take a `Tx` never commit."""
+
+SURVIVORS = "millpond.survivors"
+"""Where a write transaction keeps what outlives its roll-back; see `millpond.store.survive`."""
+
+_LOST = Counter(
+    "millpond_store_survivors_lost", "Notes that could not be written after a roll-back"
+)
 
 _PATIENCE_S = 60
 """Longest wait for a connection or for the writer's turn."""
@@ -111,11 +119,34 @@ class Store:
             StoreBusyError: No turn or connection in time; nothing was done.
             StoreLostError: The connection broke.
         """
+        survivors: list[Callable[[Tx], Awaitable[None]]] = []
+        try:
+            async with self._write() as tx:
+                tx.info[SURVIVORS] = survivors
+                yield tx
+        except BaseException:
+            await self._survive(survivors)
+            raise
+
+    @contextlib.asynccontextmanager
+    async def _write(self) -> AsyncIterator[Tx]:
         turn = contextlib.nullcontext() if self._turns is None else self._turns.turn()
         async with turn:
             with typed_errors():
                 async with self._connected(self._writer) as connection, connection.begin():
                     yield connection
+
+    async def _survive(self, survivors: list[Callable[[Tx], Awaitable[None]]]) -> None:
+        """Write what outlives a roll-back; the exception that caused it matters more."""
+        if not survivors:
+            return
+        try:
+            async with self._write() as tx:
+                tx.info[SURVIVORS] = []
+                for work in survivors:
+                    await work(tx)
+        except UnavailableError:
+            _LOST.inc(len(survivors))
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:

@@ -16,9 +16,10 @@ from millpond.mining.payouts import rows
 from millpond.mining.payouts.handler import BatchPayload, intent_kind
 from millpond.mining.payouts.model import Payout, PayoutState
 from millpond.mining.payouts.plan import BatchPlan, Payable, Plan, plan_batches
-from millpond.mining.payouts.service import Payouts
+from millpond.mining.payouts.service import PRODUCT, Payouts
 from millpond.mining.payouts.tables import payout_batch_table, payout_table
 from millpond.money.accounts import Account, AccountType
+from millpond.risk import Function
 from millpond.store import Store, Tx
 
 AddressCheck: TypeAlias = Callable[[str], Awaitable[bool]]
@@ -101,7 +102,9 @@ class PayoutRun:
             MillpondError: The daemon does not answer; nothing is lost.
         """
         wanted = self._settings.enabled if automatic is None else automatic
-        requested = await self._request_due() if wanted else []
+        async with self._store.read() as tx:
+            held = await self._held(tx, {self._pool_id})
+        requested = await self._request_due() if wanted and not held else []
         reserved = await self._reserve_waiting()
         async with self._store.read() as tx:
             ready = await rows.waiting(tx, self._coin, PayoutState.RESERVED, limit=MAX_PAYOUTS)
@@ -115,9 +118,10 @@ class PayoutRun:
         wanted = self._settings.enabled if automatic is None else automatic
         async with self._store.read() as tx:
             ready = await rows.waiting(tx, self._coin, PayoutState.RESERVED, limit=MAX_PAYOUTS)
-            payables = [self._payable_of(payout) for payout in ready]
+            held = await self._held(tx, {self._pool_id, *(payout.pool_id for payout in ready)})
+            payables = [self._payable_of(p) for p in ready if p.pool_id not in held]
             due: list[tuple[str, int]] = []
-            if wanted:
+            if wanted and self._pool_id not in held:
                 async for wallet, units in self._due(tx):
                     chosen = await self._payouts.miners.get(tx, wallet)
                     due.append((wallet, units))
@@ -188,7 +192,12 @@ class PayoutRun:
             waiting = await rows.waiting(
                 tx, self._coin, PayoutState.REQUESTED, limit=_PAGE, lock=True
             )
-            after = [await self._payouts.reserve(tx, payout) for payout in waiting]
+            held = await self._held(tx, {payout.pool_id for payout in waiting})
+            after = [
+                await self._payouts.reserve(tx, payout)
+                for payout in waiting
+                if payout.pool_id not in held
+            ]
         return [payout for payout in after if payout.state is PayoutState.RESERVED]
 
     async def _payable(self, address: str) -> bool:
@@ -209,9 +218,27 @@ class PayoutRun:
         """Write batches and their intents; a payout is in one batch at a time."""
         async with self._store.begin() as tx:
             reserved = await self._reserved(tx)
-            plan = self._plan([self._payable_of(payout) for payout in reserved])
+            held = await self._held(tx, {payout.pool_id for payout in reserved})
+            free = [payout for payout in reserved if payout.pool_id not in held]
+            plan = self._plan([self._payable_of(payout) for payout in free])
             intents = [await self._write_batch(tx, batch) for batch in plan.batches]
-        return intents, plan.waiting
+        stay = tuple((p.id, held[p.pool_id]) for p in reserved if p.pool_id in held)
+        return intents, plan.waiting + stay
+
+    async def _held(self, tx: Tx, pool_ids: set[str]) -> dict[str, str]:
+        """Pools whose payouts a pause or a breaker holds now, and why."""
+        held: dict[str, str] = {}
+        for pool_id in sorted(pool_ids):
+            hold = await self._payouts.risk.held(
+                tx,
+                Function.PAYOUT,
+                product=PRODUCT,
+                pool_id=pool_id,
+                asset=self._coin.asset.code,
+            )
+            if hold is not None:
+                held[pool_id] = f"payouts are held: {hold.reason}"
+        return held
 
     async def _write_batch(self, tx: Tx, batch: BatchPlan) -> Intent:
         ids = [payable.id for payable in batch.payables]

@@ -26,6 +26,8 @@ def check(config: Config) -> list[Fault]:
         *_repeated(config),
         *_pools(config),
         *_daemons(config),
+        *_chains(config),
+        *(Fault("oracle", text) for text in config.oracle.faults()),
     ]
 
 
@@ -109,3 +111,19 @@ def _daemons(config: Config) -> Iterator[Fault]:
             yield Fault(f"daemons[{at}].url", "takes no password; set user and password")
         if daemon.cookie_file and (daemon.user or daemon.password):
             yield Fault(f"daemons[{at}]", "has a cookie file and a user; one of them is enough")
+
+
+def _chains(config: Config) -> Iterator[Fault]:
+    for what in ("name", "chain_id"):
+        for value, count in Counter(getattr(chain, what) for chain in config.the_chains).items():
+            if count > 1:
+                yield Fault("evm", f"the {what} {value} is given {count} times")
+    for at, chain in enumerate(config.evm):
+        if chain.nodes.quorum > len(chain.urls):
+            yield Fault(f"evm[{at}].nodes.quorum", "is more than there are urls")
+        for url in chain.urls:
+            if not url.startswith(("http://", "https://")):
+                yield Fault(f"evm[{at}].urls", "start with http:// or https://")
+        for number, key in enumerate(chain.keys):
+            if not key.unlock.startswith(("env:", "file:")):
+                yield Fault(f"evm[{at}].keys[{number}].unlock", "is env:NAME or file:PATH")

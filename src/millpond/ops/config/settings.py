@@ -9,17 +9,23 @@ import msgspec
 from msgspec import Meta
 
 from millpond.api.settings import ApiSettings
+from millpond.chains.evm.settings import NodesSettings
+from millpond.chains.evm.tx.settings import TxSettings
 from millpond.mining.blocks.settings import BlockSettings
 from millpond.mining.payouts.settings import PayoutSettings
 from millpond.mining.rewards.settings import RewardSettings
 from millpond.mining.sharelog.settings import ShareLogSettings
 from millpond.mining.stratum.settings import ListenerSettings, StratumLimits, VardiffSettings
+from millpond.ops.config.evm import DEVEVM, DevevmSettings, EvmChainSettings
+from millpond.oracle.settings import OracleSettings
+from millpond.risk.settings import RiskSettings
+from millpond.staking.settings import StakingSettings
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 DEVCHAIN_LOGIN = "devchain"
 """User and password of the embedded chain: play money, on the loopback only."""
 
-PartName = Literal["devchain", "edge", "worker", "api", "miner"]
+PartName = Literal["devchain", "devevm", "edge", "worker", "staking", "api", "miner"]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +143,11 @@ _DEMO_VARDIFF = VardiffSettings(start=0.000_01, minimum=0.000_001, target_s=0.5)
 """The devchain's blocks are found by one core, so its shares are easier still."""
 
 
+_DEMO_NODES = NodesSettings(interval_s=2.0)
+_DEMO_TX = TxSettings(confirmations=2, poll_s=0.5, patience_s=10.0, keeper_s=5.0)
+"""The embedded chain has one node and a block every other second."""
+
+
 class SupervisorSettings(Section, frozen=True, kw_only=True):
     """How `millpond up` keeps its parts.
 
@@ -245,6 +256,30 @@ class Config(Section, frozen=True, kw_only=True):
     stratum: StratumSettings = StratumSettings()
     devchain: DevchainSettings = DevchainSettings()
     miner: MinerSettings = MinerSettings()
+    evm: tuple[EvmChainSettings, ...] = ()
+    devevm: DevevmSettings = DevevmSettings()
+    staking: StakingSettings = StakingSettings()
+    risk: RiskSettings = RiskSettings()
+    oracle: OracleSettings = OracleSettings()
+
+    @property
+    def uses_devevm(self) -> bool:
+        """True when the embedded EVM chain runs."""
+        if self.devevm.enabled == "auto":
+            return not self.evm and self.uses_devchain
+        return self.devevm.enabled == "yes"
+
+    @property
+    def the_chains(self) -> tuple[EvmChainSettings, ...]:
+        """The EVM chains; the embedded one among them when it runs."""
+        if not self.uses_devevm:
+            return self.evm
+        own = self.devevm
+        url = f"http://{own.host}:{own.port}"
+        embedded = EvmChainSettings(
+            name=DEVEVM, chain_id=own.chain_id, urls=(url,), nodes=_DEMO_NODES, tx=_DEMO_TX
+        )
+        return (*self.evm, embedded)
 
     @property
     def the_pools(self) -> tuple[PoolSettings, ...]:

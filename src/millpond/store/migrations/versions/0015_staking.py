@@ -40,6 +40,10 @@ def _pools(amount: str) -> tuple[str, ...]:
         ),
         "CREATE INDEX ix_staking_pool_chain_id ON staking_pool (chain_id)",
         "CREATE UNIQUE INDEX uq_staking_pool_contract ON staking_pool (chain_id, contract)",
+        (
+            "CREATE UNIQUE INDEX uq_staking_pool_rewards_contract"
+            " ON staking_pool (chain_id, rewards_contract)"
+        ),
     )
 
 
@@ -72,7 +76,7 @@ def _chain(amount: str) -> tuple[str, ...]:
             " number BIGINT NOT NULL, block_hash TEXT NOT NULL, block_time_s BIGINT NOT NULL,"
             " trail TEXT NOT NULL, booked_number BIGINT NOT NULL, booked_time_s BIGINT NOT NULL,"
             " head BIGINT NOT NULL, last_seq BIGINT NOT NULL, events BIGINT NOT NULL,"
-            " reorgs INTEGER NOT NULL, stopped TEXT NOT NULL, updated_ms BIGINT NOT NULL,"
+            f" total_seen {amount} NOT NULL, reorgs INTEGER NOT NULL, stopped TEXT NOT NULL, updated_ms BIGINT NOT NULL,"
             " CONSTRAINT pk_staking_checkpoint PRIMARY KEY (pool_id),"
             f" CONSTRAINT fk_staking_checkpoint_pool_id_staking_pool {_POOL_FK})"
         ),

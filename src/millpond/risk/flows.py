@@ -1,0 +1,202 @@
+"""What came in and went out: counted once, summed by minute, given back when it fails.
+
+A window's sum takes the minute that it begins in as a whole, so a window is at
+most a minute longer than it says and never shorter. A user's own 24 hours are
+exact, from the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, insert, select, text, update
+
+from millpond.risk.errors import RiskReferenceError
+from millpond.risk.model import DAY_S, MAX_WINDOW_S, Function, Request, Scope, ScopeKind
+from millpond.risk.tables import UNFOLDED, risk_flow_table, risk_lock_table, risk_minute_table
+from millpond.store import Tx
+from millpond.store.sql import any_of, insert_or_ignore
+
+_F = risk_flow_table.c
+_M = risk_minute_table.c
+
+MINUTE_MS = 60_000
+KEPT_MS = (MAX_WINDOW_S + DAY_S) * 1000
+"""How long flows are kept: a day longer than the longest window."""
+
+_OUT = tuple(sorted(each.value for each in Function if each.leaves))
+_PAGE = 10_000
+
+
+class Sums(msgspec.Struct, frozen=True):
+    """What came in and went out within a window, base units."""
+
+    money_in: int = 0
+    money_out: int = 0
+
+
+async def lock(tx: Tx, asset: str) -> None:
+    """Be the only one who counts this asset, until the transaction ends.
+
+    Two withdrawals that race for the rest of a limit meet here, whatever scope
+    the limit is of; a row each for four scopes would only be more to lock.
+    """
+    row = select(risk_lock_table).where(risk_lock_table.c.asset == asset).with_for_update()
+    if (await tx.execute(row)).first() is None:
+        await tx.execute(insert_or_ignore(tx, risk_lock_table).values(asset=asset))
+        await tx.execute(row)
+
+
+async def counted(tx: Tx, request: Request) -> bool:
+    """Whether the request's reference is in the sums.
+
+    Raises:
+        RiskReferenceError: It is there for something else.
+    """
+    row = await _row(tx, request.reference)
+    if row is None:
+        return False
+    same = (
+        row.function == request.function
+        and row.user_id == request.user
+        and row.pool_id == request.pool_id
+        and row.asset == request.asset.code
+        and row.amount == request.amount
+    )
+    if not same:
+        raise RiskReferenceError(
+            "the reference was used before for something else", reference=request.reference
+        )
+    return row.returned_ms is None
+
+
+async def count(tx: Tx, request: Request, now_ms: int) -> None:
+    """Put a request that was admitted into the sums; `lock` is held, and all is folded."""
+    values = {
+        "reference": request.reference,
+        "at_ms": now_ms,
+        "function": request.function.value,
+        "product": request.product,
+        "pool_id": request.pool_id,
+        "user_id": request.user,
+        "asset": request.asset.code,
+        "amount": request.amount,
+        "returned_ms": None,
+        "folded_ms": None,
+    }
+    again = update(risk_flow_table).where(_F.reference == request.reference).values(values)
+    if (await tx.execute(again)).rowcount == 0:
+        await tx.execute(insert(risk_flow_table).values(values))
+    moved = _moved(request.function, request.amount)
+    for scope in request.scopes:
+        if scope.kind is not ScopeKind.USER:
+            await _add(tx, scope.path, request.asset.code, now_ms, moved)
+
+
+async def give_back(tx: Tx, reference: str, now_ms: int) -> bool:
+    """Note that what was counted came to nothing; False if it was not counted.
+
+    Takes no lock but the row's: it is called late in transactions that have
+    locked much else. `fold` brings it into the sums.
+    """
+    marked = await tx.execute(
+        update(risk_flow_table)
+        .where(_F.reference == reference, _F.returned_ms.is_(None))
+        .values(returned_ms=now_ms)
+    )
+    return marked.rowcount == 1
+
+
+async def fold(tx: Tx, asset: str, now_ms: int) -> int:
+    """Take what came back out of the sums by minute; `lock` is held.
+
+    Returns:
+        How many flows that were.
+    """
+    waiting = select(risk_flow_table).where(_F.asset == asset, text(UNFOLDED)).limit(_PAGE)
+    rows = (await tx.execute(waiting)).all()
+    for row in rows:
+        back = _moved(Function(row.function), -row.amount)
+        for path in ("platform", f"product:{row.product}", f"pool:{row.pool_id}"):
+            await _add(tx, path, asset, row.at_ms, back)
+    if rows:
+        done = any_of(tx, _F.reference, [row.reference for row in rows])
+        await tx.execute(update(risk_flow_table).where(done).values(folded_ms=now_ms))
+    return len(rows)
+
+
+async def sums(tx: Tx, scope: Scope, asset: str, *, window_s: int, now_ms: int) -> Sums:
+    """What moved in a scope within a window that ends now."""
+    since_ms = now_ms - window_s * 1000
+    if scope.kind is ScopeKind.USER:
+        return await user_sums(tx, scope, scope.id, asset, since_ms=since_ms)
+    query = select(_M.money_in, _M.money_out).where(
+        _M.scope == scope.path,
+        _M.asset == asset,
+        _M.minute_ms > since_ms - MINUTE_MS,
+    )
+    rows = (await tx.execute(query)).all()
+    return Sums(sum(row.money_in for row in rows), sum(row.money_out for row in rows))
+
+
+async def user_sums(tx: Tx, scope: Scope, user: str, asset: str, *, since_ms: int) -> Sums:
+    """What one user moved in a scope after `since_ms`, exactly."""
+    query = select(_F.function, _F.amount).where(
+        _F.user_id == user,
+        _F.asset == asset,
+        _F.at_ms > since_ms,
+        _F.returned_ms.is_(None),
+    )
+    if scope.kind is ScopeKind.POOL:
+        query = query.where(_F.pool_id == scope.id)
+    if scope.kind is ScopeKind.PRODUCT:
+        query = query.where(_F.product == scope.id)
+    return _summed((await tx.execute(query)).all())
+
+
+async def prune(tx: Tx, *, before_ms: int) -> int:
+    """Drop a page of the flows and all minutes that no window reaches any more."""
+    old = select(_F.reference).where(_F.at_ms < before_ms).order_by(_F.at_ms).limit(_PAGE)
+    references = list((await tx.execute(old)).scalars())
+    await tx.execute(delete(risk_flow_table).where(any_of(tx, _F.reference, references)))
+    await tx.execute(delete(risk_minute_table).where(_M.minute_ms < before_ms - MINUTE_MS))
+    return len(references)
+
+
+def _summed(rows: Iterable[Any]) -> Sums:
+    incoming = outgoing = 0
+    for row in rows:
+        if row.function in _OUT:
+            outgoing += row.amount
+        else:
+            incoming += row.amount
+    return Sums(incoming, outgoing)
+
+
+async def _row(tx: Tx, reference: str) -> Any:
+    query = select(risk_flow_table).where(_F.reference == reference)
+    return (await tx.execute(query)).first()
+
+
+async def _add(tx: Tx, path: str, asset: str, at_ms: int, moved: Sums) -> None:
+    minute_ms = at_ms - at_ms % MINUTE_MS
+    mine = (_M.scope == path, _M.asset == asset, _M.minute_ms == minute_ms)
+    row = (await tx.execute(select(_M.money_in, _M.money_out).where(*mine))).first()
+    if row is None:
+        values = {"money_in": moved.money_in, "money_out": moved.money_out}
+        place = {"scope": path, "asset": asset, "minute_ms": minute_ms}
+        # What comes back after its minute was dropped is in no window any more.
+        if moved.money_in >= 0 and moved.money_out >= 0:
+            await tx.execute(insert(risk_minute_table).values(**place, **values))
+        return
+    await tx.execute(
+        update(risk_minute_table)
+        .where(*mine)
+        .values(money_in=row.money_in + moved.money_in, money_out=row.money_out + moved.money_out)
+    )
+
+
+def _moved(function: Function, amount: int) -> Sums:
+    return Sums(amount, 0) if function.enters else Sums(0, amount)
