@@ -30,7 +30,7 @@ _PANIC = bytes.fromhex("4e487b71")
 _ERROR = bytes.fromhex("08c379a0")
 
 
-class Reverted(Exception):
+class RevertedError(Exception):
     """A call or transaction that did not happen; `reason` is the contract's own string."""
 
     def __init__(self, reason: str) -> None:
@@ -128,11 +128,11 @@ class EvmChain:
         return deployed
 
     def transact(self, sender: str, to: str, data: bytes, *, gas: int = GAS_LIMIT) -> Any:
-        """Run a transaction and return py-evm's computation; raises Reverted."""
+        """Run a transaction and return py-evm's computation; raises RevertedError."""
         return self._execute(sender, to_canonical_address(to), data, gas)
 
     def call(self, sender: str, to: str, data: bytes) -> bytes:
-        """Run a transaction, undo it, return its output; raises Reverted."""
+        """Run a transaction, undo it, return its output; raises RevertedError."""
         self._state.lock_changes()
         snapshot = self._state.snapshot()
         try:
@@ -157,7 +157,7 @@ class EvmChain:
         )
         computation = self._state.apply_transaction(SpoofTransaction(unsigned, from_=canonical))
         if computation.is_error:
-            raise Reverted(reason_of(computation))
+            raise RevertedError(reason_of(computation))
         computation.transaction_gas = gas
         return computation
 
@@ -196,9 +196,10 @@ class Deployed:
     def function(self, name: str, count: int) -> dict[str, Any]:
         """The ABI entry of a function by name and number of arguments."""
         for entry in self.abi:
-            if entry["type"] == "function" and entry["name"] == name:
-                if len(entry["inputs"]) == count:
-                    return entry
+            if (entry["type"], entry.get("name")) == ("function", name) and len(
+                entry["inputs"]
+            ) == count:
+                return entry
         raise LookupError(f"{self.name}.{name} with {count} arguments")
 
     def data(self, name: str, *args: Any) -> bytes:
@@ -214,7 +215,7 @@ class Deployed:
         return decode_outputs(entry["outputs"], output)
 
     def send(self, sender: str | Deployed, name: str, *args: Any, gas: int = GAS_LIMIT) -> Receipt:
-        """Run a function as a transaction of `sender`; raises Reverted."""
+        """Run a function as a transaction of `sender`; raises RevertedError."""
         entry = self.function(name, len(args))
         computation = self.chain.transact(
             address_of(sender), self.address, self.data(name, *args), gas=gas

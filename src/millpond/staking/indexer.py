@@ -21,7 +21,7 @@ from millpond.clock import Clock
 from millpond.money.ledger import Ledger
 from millpond.risk import RiskEngine
 from millpond.staking import checkpoints, metrics, recording
-from millpond.staking.books import Bookkeeper
+from millpond.staking.books import Bookkeeper, RewardClaims
 from millpond.staking.checkpoints import Checkpoint, Mark
 from millpond.staking.decode import topics
 from millpond.staking.errors import BooksConflictError, ChainGapError
@@ -68,6 +68,7 @@ class Indexer:
         clock: Time.
         settings: Ranges, trail and so on.
         risk: Told of withdrawals that fail because of what is on chain.
+        claims: Told of rewards that were paid in batches.
     """
 
     def __init__(
@@ -80,13 +81,14 @@ class Indexer:
         clock: Clock,
         settings: StakingSettings | None = None,
         risk: RiskEngine | None = None,
+        claims: RewardClaims | None = None,
     ) -> None:
         self._store = store
         self._chains = chains
         self._alerts = alerts
         self._clock = clock
         self._settings = settings or StakingSettings()
-        self._books = Bookkeeper(ledger, alerts, clock, risk)
+        self._books = Bookkeeper(ledger, alerts, clock, risk, claims)
 
     async def run_once(self) -> list[Progress]:
         """Index what is new on every chain, up to a bounded number of ranges.
