@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
 from tests.contracts.chain import Deployed
 from tests.contracts.worlds import MAX, NOBODY, TOKEN, World, refused

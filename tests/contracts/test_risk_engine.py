@@ -19,7 +19,7 @@ def risk(world: World) -> Deployed:
 def _set(world: World, risk: Deployed, *limits: int) -> str:
     """Limits for Mallory, who stands for a vault."""
     risk.send(world.owner, "set_limits", world.mallory, limits)
-    return world.mallory
+    return str(world.mallory)
 
 
 def test_without_limits_everything_goes(risk: Deployed, world: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
 from tests.contracts.chain import Deployed, EvmChain, RevertedError
 
