@@ -15,14 +15,14 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "devevm": (),
     "worker": ("devchain",),
     "edge": ("devchain",),
-    "staking": ("devevm",),
+    "chains": ("devevm",),
     "api": ("devchain",),
     "miner": ("edge",),
 }
 # The miner goes first, so that nothing is sent to an edge that is going; the
 # edge next, so that the worker can still fold what it committed last; the
 # chain last, because all others talk to it.
-STOP_RANK = {"miner": 0, "edge": 1, "worker": 2, "staking": 2, "api": 2, "devchain": 3, "devevm": 3}
+STOP_RANK = {"miner": 0, "edge": 1, "worker": 2, "chains": 2, "api": 2, "devchain": 3, "devevm": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def parts_for(config: Config) -> tuple[str, ...]:
     if config.uses_devevm:
         chosen.insert(0, "devevm")
     if config.the_chains:
-        chosen.append("staking")
+        chosen.append("chains")
     if config.miner_enabled:
         chosen.append("miner")
     return tuple(chosen)

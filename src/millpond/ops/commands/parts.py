@@ -13,7 +13,7 @@ HELP = {
     "devevm": "Run the embedded EVM chain.",
     "edge": "Serve miners: Stratum, shares, blocks.",
     "worker": "Fold shares, follow blocks, credit rewards, make payouts.",
-    "staking": "Follow EVM chains, close epochs, pay withdrawals, run the periodic tasks.",
+    "chains": "Follow EVM chains, close epochs, pay withdrawals, run the periodic tasks.",
     "api": "Serve the JSON interface, the pages and /metrics.",
     "miner": "Run the built-in miner against our own edge, as `up` does.",
 }

@@ -1,4 +1,4 @@
-"""The part `staking`: indexer, rewards, withdrawals, prices, transactions, tasks."""
+"""The part `chains`: indexer, rewards, withdrawals, prices, transactions, tasks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def run_with(context: PartContext, faults: Faults | None = None) -> None:
             await stack.enter_async_context(open_room(chain, intents, alerts, clock, faults=faults))
             for chain in config.the_chains
         ]
-        name = f"staking-{context.ids.new()}"
+        name = f"chains-{context.ids.new()}"
         rooms = staking_rooms(config, intents, opened, name=name, faults=faults)
         stack.push_async_callback(rooms.feeds.close)
         tasks = staking_tasks(config, rooms, clock)
