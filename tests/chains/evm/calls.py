@@ -41,8 +41,9 @@ class Token:
     def mint(self, to: str, amount: int, **fields: Any) -> str:
         """Send a mint; returns the transaction's hash."""
         data = calldata("mint(address,uint256)", to, amount)
-        fields = {"to": self.address, "data": data, "gas": GAS} | fields
-        return self.node.send(fields.pop("sender", self.owner), **fields)
+        return self.node.send(
+            self.owner, **({"to": self.address, "data": data, "gas": GAS} | fields)
+        )
 
     def transfer(self, sender: LocalAccount, to: str, amount: int, **fields: Any) -> str:
         """Send a transfer; returns the transaction's hash."""

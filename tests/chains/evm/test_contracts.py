@@ -192,6 +192,19 @@ async def test_a_contract_is_deployed_called_and_read_on_a_real_chain(town):
     assert event.log.tx_hash == sent
 
 
+def test_no_import_loosens_the_guard_against_deep_recursion():
+    code = (
+        "import importlib, pkgutil, sys; before = sys.getrecursionlimit()\n"
+        "import millpond.chains.evm as room\n"
+        "names = [m.name for m in pkgutil.walk_packages(room.__path__, room.__name__ + '.')]\n"
+        "for name in names: importlib.import_module(name)\n"
+        "assert 'millpond.chains.evm.keystore' in names\n"
+        "assert sys.getrecursionlimit() == before, sys.getrecursionlimit()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_importing_the_room_loads_no_heavy_library():
     code = (
         "import sys; before = sys.getrecursionlimit()\n"
