@@ -280,7 +280,7 @@ class PaperChain:
             ]
             if self.hide is not None:
                 logs = [log for log in logs if not self.hide(log)]
-            yield LogRange(first, end, tuple(logs))
+            yield LogRange(first, end, self.minted[end].block.hash, tuple(logs))
             first = end + 1
 
     async def call(

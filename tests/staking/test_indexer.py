@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from millpond.money.model import Transfer
 from millpond.staking import accounts
+from millpond.staking.checkpoints import load
 from millpond.staking.history import balances_before, booked_mark, changes_between
-from millpond.staking.positions import events_of, get_position
+from millpond.staking.positions import events_of, get_position, positions_of_wallet
+from millpond.staking.settings import StakingSettings
 from millpond.store import Store
-from tests.staking.chain import wallet
+from tests.staking.chain import PaperChain, wallet
 from tests.staking.rig import Rig, rig_for
-from tests.staking.samples import TOKEN, direct_pool
+from tests.staking.samples import CHAIN, TOKEN, direct_pool, vault_pool
 
 POOL = "btcd-main-pool"
 A, B, C = wallet(1), wallet(2), wallet(3)
@@ -97,5 +102,170 @@ async def _reorg(rig: Rig, *, depth: int, after: int, keep: bool) -> None:
     async with rig.store.begin() as tx:
         await rig.alerts.clear(tx, "staking_deep_reorg", POOL)
     rig.chain.mine(8)
+    await rig.index()
+    await rig.check()
+
+
+async def test_pools_that_stand_together_share_one_query(store: Store) -> None:
+    other = direct_pool(
+        pool_id="second", contract=wallet(901), rewards_contract=wallet(902), confirmations=1
+    )
+    rig = await rig_for(store, [direct_pool(), other, vault_pool()])
+    rig.chain.deposit(POOL, A, 1)
+    rig.chain.deposit("second", A, 2)
+    rig.chain.deposit("btcd-vault", A, 3)
+    rig.chain.mine(3)
+    assert await rig.index() == 4
+    assert rig.chain.calls.count("logs") == 1
+    await rig.check()
+    async with rig.store.read() as tx:
+        found = await positions_of_wallet(tx, A)
+    assert [(p.pool_id, p.position.balance) for p in found] == [
+        ("btcd-main-pool", 1),
+        ("btcd-vault", 3),
+        ("second", 2),
+    ]
+
+
+async def test_a_pool_that_comes_later_catches_up_and_joins_the_others(rig: Rig) -> None:
+    late = direct_pool(pool_id="late", contract=wallet(901), rewards_contract=wallet(902))
+    rig.chain = PaperChain([*rig.pools, late])
+    rig = await rig_for(rig.store, rig.pools, chain=rig.chain)
+    rig.chain.range_blocks = 4
+    rig.chain.deposit("late", B, 5)
+    rig.chain.deposit(POOL, A, 7)
+    rig.chain.mine(20)
+    await rig.index()
+    rig = await rig_for(rig.store, [*rig.pools, late], chain=rig.chain)
+    await rig.index()
+    await rig.check()
+    rig.chain.calls.clear()
+    rig.chain.mine()
+    await rig.index()
+    assert rig.chain.calls.count("logs") == 1
+    rig.chain.reorg(2, keep=True)
+    rig.chain.mine(3)
+    await rig.index()
+    await rig.check()
+
+
+async def test_shares_of_a_vault_follow_their_transfers(store: Store) -> None:
+    rig = await rig_for(store, [vault_pool(confirmations=1)])
+    vault = rig.pools[0]
+    rig.chain.deposit("btcd-vault", A, 100)
+    rig.chain.mine()
+    rig.chain.transfer("btcd-vault", A, B, 40)
+    rig.chain.transfer("btcd-vault", B, B, 10)
+    rig.chain.withdraw("btcd-vault", B, 15)
+    rig.chain.mine()
+    await rig.index()
+    await rig.check()
+    holdings = accounts.holdings("btcd-vault", vault.asset)
+    assert await rig.balance(holdings) == 85
+    rig.chain.emit("btcd-vault", "LossDeclared", assets=5)
+    rig.chain.emit("btcd-vault", "RedeemRequested", id=1, owner=A, receiver=A, shares=0, assets=20)
+    rig.chain.mine()
+    await rig.index()
+    queued = accounts.queued("btcd-vault", vault.asset)
+    principal = accounts.principal("btcd-vault", vault.asset)
+    assert [await rig.balance(a) for a in (holdings, queued, principal)] == [60, 20, 80]
+    rig.chain.emit("btcd-vault", "RedeemPaid", id=1, receiver=A, assets=20)
+    rig.chain.mine()
+    await rig.index()
+    assert [await rig.balance(a) for a in (holdings, queued, principal)] == [60, 0, 60]
+    await rig.check()
+
+
+async def test_a_node_that_leaves_logs_out_is_not_believed(rig: Rig) -> None:
+    rig.chain.deposit(POOL, A, 100)
+    rig.chain.mine()
+    rig.chain.deposit(POOL, B, 50)
+    rig.chain.mine(4)
+    rig.chain.hide = lambda log: log.block_number == 2
+    assert await rig.index() == 0
+    assert await rig.open_alerts() == {"staking_chain_gap"}
+    rig.chain.hide = None
+    assert await rig.index() == 2
+    assert await rig.open_alerts() == set()
+    await rig.check()
+
+
+async def test_funds_that_were_distributed_and_went_away_are_a_shortfall(rig: Rig) -> None:
+    """A reorg takes back a funding whose money was given out: said aloud, and filled again."""
+    reserve = accounts.reward_reserve(POOL, TOKEN.asset)
+    owed = accounts.rewards(POOL, A, TOKEN.asset)
+    missing = accounts.shortfall(POOL, TOKEN.asset)
+    rig.chain.mine(4)
+    rig.chain.emit(POOL, "Funded", sender=B, amount=1_000)
+    rig.chain.mine(3)
+    await rig.index()
+    assert await rig.balance(reserve) == 1_000
+    async with rig.store.begin() as tx:
+        paid = Transfer("epoch", reserve, owed, TOKEN.asset.amount(700), "epoch")
+        await rig.ledger.post(tx, [paid])
+    rig.chain.reorg(3, keep=False)
+    await rig.index()
+    assert [await rig.balance(a) for a in (reserve, missing, owed)] == [0, -700, 700]
+    assert "staking_reward_shortfall" in await rig.open_alerts()
+    rig.chain.emit(POOL, "Funded", sender=B, amount=1_000)
+    rig.chain.mine(3)
+    await rig.index()
+    assert [await rig.balance(a) for a in (reserve, missing, owed)] == [300, 0, 700]
+    assert "staking_reward_shortfall" not in await rig.open_alerts()
+    await rig.check()
+
+
+async def test_a_reorg_deeper_than_what_is_remembered_stops_the_pool(store: Store) -> None:
+    rig = await rig_for(store, [direct_pool()], settings=StakingSettings(trail=16))
+    rig.chain.deposit(POOL, A, 100)
+    rig.chain.mine(40)
+    await rig.index()
+    rig.chain.reorg(30, keep=True)
+    await rig.index()
+    assert await rig.open_alerts() == {"staking_pool_stopped"}
+    async with rig.store.read() as tx:
+        (checkpoint,) = (await load(tx, [POOL])).values()
+    assert "in the chain any more" in checkpoint.stopped
+    assert checkpoint.number == 40
+
+
+async def test_two_indexers_at_once_do_the_work_once(rig: Rig) -> None:
+    rig.chain.deposit(POOL, A, 100)
+    rig.chain.mine(3)
+    (group,) = await rig.indexer._groups(CHAIN)
+    first = await rig.indexer._step(CHAIN, group)
+    second = await rig.indexer._step(CHAIN, group)
+    assert (first.events, second.events) == (1, 0)
+    await rig.check()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_story_ends_with_books_positions_and_chain_the_same(
+    store: Store, seed: int
+) -> None:
+    rig = await rig_for(store, [direct_pool(), vault_pool(confirmations=2)])
+    chance = random.Random(f"{seed} {store.dialect}")
+    rig.chain.mine(6)
+    people = [wallet(n) for n in range(1, 6)]
+    for _ in range(25):
+        for _ in range(chance.randrange(4)):
+            pool_id = chance.choice([POOL, "btcd-vault"])
+            who, other = chance.choice(people), chance.choice(people)
+            match chance.randrange(3 if pool_id == POOL else 4):
+                case 0 | 1:
+                    rig.chain.deposit(pool_id, who, chance.randrange(1, 10**20))
+                case 2:
+                    held = rig.chain.state[pool_id].balances.get(who, 0)
+                    rig.chain.withdraw(pool_id, who, max(1, held // chance.randrange(1, 4)))
+                case _:
+                    held = rig.chain.state[pool_id].balances.get(who, 0)
+                    rig.chain.transfer(pool_id, who, other, max(1, held // 2))
+        rig.chain.mine(chance.randrange(1, 3))
+        if chance.random() < 0.3:
+            rig.chain.reorg(chance.randrange(1, 6), keep=chance.random() < 0.7)
+        if chance.random() < 0.7:
+            await rig.index()
+            await rig.check()
+    rig.chain.mine(3)
     await rig.index()
     await rig.check()

@@ -7,14 +7,23 @@ a withdrawal or the reserve: those need a look at what is reserved or left.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from millpond.alerts import Alerts, Severity
 from millpond.clock import Clock
 from millpond.money.errors import InsufficientFundsError
 from millpond.money.ledger import MAX_BATCH, Ledger
 from millpond.money.model import Resolution, Transfer
+from millpond.risk import RiskEngine
 from millpond.staking import accounts
-from millpond.staking.booking import FUNDING, defund, fund, reversal, transfer_of
+from millpond.staking.booking import (
+    FUNDING,
+    REWARD_PAYMENTS,
+    defund,
+    fund,
+    reversal,
+    transfer_of,
+)
 from millpond.staking.errors import BooksConflictError
 from millpond.staking.holds import Holds
 from millpond.staking.model import Event, EventKind
@@ -28,6 +37,23 @@ SHORTFALL_ALERT = "staking_reward_shortfall"
 REORG_ALERT = "staking_deep_reorg"
 
 
+class RewardClaims(Protocol):
+    """Whoever pays rewards of direct pools in batches of `BatchPayout`.
+
+    With it the indexer books those payments, as it books withdrawals; without
+    it they are only kept as events, and whoever sent the batch books them.
+    """
+
+    async def reservation(self, tx: Tx, pool: StakingPool, event: Event) -> str | None:
+        """The pending transfer that reserved what this event paid or kept; None: none is open."""
+
+    async def booked(self, tx: Tx, pool: StakingPool, event: Event) -> None:
+        """It is confirmed and booked."""
+
+    async def undone(self, tx: Tx, pool: StakingPool, event: Event) -> None:
+        """The chain took it back, and the booking was reversed."""
+
+
 class Bookkeeper:
     """Turns events into postings and back.
 
@@ -35,10 +61,21 @@ class Bookkeeper:
         ledger: The ledger.
         alerts: Told about what a person should see.
         clock: Time.
+        risk: Told of withdrawals that fail here.
+        claims: Told of rewards that were paid in batches.
     """
 
-    def __init__(self, ledger: Ledger, alerts: Alerts, clock: Clock) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        alerts: Alerts,
+        clock: Clock,
+        risk: RiskEngine | None = None,
+        claims: RewardClaims | None = None,
+    ) -> None:
         self._ledger = ledger
+        self._claims = claims
+        self._risk = risk
         self._alerts = alerts
         self._clock = clock
 
@@ -51,7 +88,7 @@ class Bookkeeper:
         Raises:
             BooksConflictError: The books cannot follow the chain.
         """
-        holds = Holds(pool, self._ledger, self._clock.now_ms())
+        holds = Holds(pool, self._ledger, self._clock.now_ms(), self._risk)
         await holds.load(tx, events)
         queue = _Queue(self._ledger, tx)
         try:
@@ -73,7 +110,7 @@ class Bookkeeper:
         Raises:
             BooksConflictError: The books cannot follow the chain.
         """
-        holds = Holds(pool, self._ledger, self._clock.now_ms())
+        holds = Holds(pool, self._ledger, self._clock.now_ms(), self._risk)
         await holds.load(tx, events, everybody=True)
         await holds.suspend(tx)
         queue = _Queue(self._ledger, tx)
@@ -99,6 +136,9 @@ class Bookkeeper:
             await queue.flush()
             await self._book_funding(tx, pool, event, queue)
             return
+        if _is_batch_reward(event):
+            await self._book_reward(tx, pool, event, queue)
+            return
         answered = holds.answered_by(event)
         if answered is not None and event.kind is EventKind.SKIPPED:
             await queue.flush()
@@ -117,6 +157,21 @@ class Bookkeeper:
         transfer = transfer_of(pool, event)
         if transfer is not None:
             await queue.post(transfer)
+
+    async def _book_reward(self, tx: Tx, pool: StakingPool, event: Event, queue: _Queue) -> None:
+        if self._claims is None:
+            return
+        await queue.flush()
+        reserved = None
+        if event.kind is EventKind.REWARD_PAID:
+            reserved = await self._claims.reservation(tx, pool, event)
+        transfer = transfer_of(pool, event)
+        if reserved is not None:
+            await queue.resolve(Resolution(event.identity, reserved, reference=event.reference))
+        elif transfer is not None:
+            await queue.post(transfer)
+        await queue.flush()
+        await self._claims.booked(tx, pool, event)
 
     async def _book_funding(self, tx: Tx, pool: StakingPool, event: Event, queue: _Queue) -> None:
         reserve = accounts.reward_reserve(pool.pool_id, pool.asset)
@@ -146,6 +201,9 @@ class Bookkeeper:
                     await queue.post(part)
             else:
                 await queue.post(back)
+        if self._claims is not None and booked and _is_batch_reward(event):
+            await queue.flush()
+            await self._claims.undone(tx, pool, event)
 
     async def _unfund(self, tx: Tx, pool: StakingPool, back: Transfer) -> list[Transfer]:
         """Take funding back out of the reserve, and what was distributed since as missing."""
@@ -201,6 +259,11 @@ class Bookkeeper:
                 "withdrawals": [w.id for w in withdrawals][:50],
             },
         )
+
+
+def _is_batch_reward(event: Event) -> bool:
+    """Whether it is about rewards that an operator's batch paid or kept."""
+    return event.kind in REWARD_PAYMENTS or bool(event.details.get("kept"))
 
 
 class _Queue:

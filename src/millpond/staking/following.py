@@ -177,6 +177,8 @@ def _hangs_together(
     """Whether headers, logs, our tip and the head are of one chain."""
     if tip is not None and blocks[part.first].parent_hash != tip.hash:
         return False
+    if blocks[part.last].hash != part.last_hash:
+        return False
     if part.last == head.number and blocks[part.last].hash != head.hash:
         return False
     for number, block in blocks.items():

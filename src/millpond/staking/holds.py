@@ -15,6 +15,7 @@ import msgspec
 from millpond.money.errors import InsufficientFundsError
 from millpond.money.ledger import Ledger
 from millpond.money.model import Resolution, Transfer
+from millpond.risk import RiskEngine
 from millpond.staking import accounts
 from millpond.staking.accounts import derived_id
 from millpond.staking.booking import stake_total
@@ -26,6 +27,7 @@ from millpond.store import Tx
 
 _LEAVES = frozenset({EventKind.WITHDRAW, EventKind.TRANSFER_OUT})
 _ANSWERS = frozenset({EventKind.WITHDRAW, EventKind.SKIPPED})
+_CONCERNS = _LEAVES | _ANSWERS
 
 SKIPPED_BECAUSE = {
     1: "the balance in the contract was smaller than the withdrawal",
@@ -48,7 +50,7 @@ def hold_transfer(pool: StakingPool, withdrawal: Withdrawal) -> Transfer:
         credit=stake_total(pool),
         amount=pool.stake.amount(withdrawal.amount),
         code="withdrawal",
-        reference=f"withdrawal:{withdrawal.id}",
+        reference=withdrawal.reference,
     )
 
 
@@ -64,11 +66,15 @@ class Holds:
         pool: The pool.
         ledger: Where the reservations are.
         now_ms: Written into what changes.
+        risk: Told of what was counted as leaving and does not.
     """
 
-    def __init__(self, pool: StakingPool, ledger: Ledger, now_ms: int) -> None:
+    def __init__(
+        self, pool: StakingPool, ledger: Ledger, now_ms: int, risk: RiskEngine | None = None
+    ) -> None:
         self._pool = pool
         self._ledger = ledger
+        self._risk = risk
         self._now_ms = now_ms
         self._open: dict[str, list[str]] = {}
         self._by_batch: dict[tuple[str, str], str] = {}
@@ -83,7 +89,7 @@ class Holds:
             events: What is booked or undone.
             everybody: Also of wallets whose stake only grows, which matters when undoing.
         """
-        wallets = {e.wallet for e in events if everybody or e.kind in _LEAVES}
+        wallets = {e.wallet for e in events if everybody or e.kind in _CONCERNS}
         batches = {e.batch_id for e in events if e.kind in _ANSWERS and e.batch_id}
         found = await rows.open_of(tx, self._pool.pool_id, sorted(wallets), lock=True)
         for withdrawal in found:
@@ -170,6 +176,9 @@ class Holds:
     async def save(self, tx: Tx) -> list[Withdrawal]:
         """Write what changed; tell about it at the end of the transaction."""
         changed = list(self._changed.values())
+        for withdrawal in changed:
+            if self._risk is not None and withdrawal.state is WithdrawalState.FAILED:
+                await self._risk.returned(tx, withdrawal.reference)
         await rows.save(tx, changed, now_ms=self._now_ms)
         return changed
 

@@ -19,8 +19,9 @@ from millpond.chains.evm.errors import ReorgTooDeepError
 from millpond.chains.evm.types import Log
 from millpond.clock import Clock
 from millpond.money.ledger import Ledger
+from millpond.risk import RiskEngine
 from millpond.staking import checkpoints, metrics, recording
-from millpond.staking.books import Bookkeeper
+from millpond.staking.books import Bookkeeper, RewardClaims
 from millpond.staking.checkpoints import Checkpoint, Mark
 from millpond.staking.decode import topics
 from millpond.staking.errors import BooksConflictError, ChainGapError
@@ -66,6 +67,8 @@ class Indexer:
         alerts: Told about what a person should see.
         clock: Time.
         settings: Ranges, trail and so on.
+        risk: Told of withdrawals that fail because of what is on chain.
+        claims: Told of rewards that were paid in batches.
     """
 
     def __init__(
@@ -77,13 +80,15 @@ class Indexer:
         alerts: Alerts,
         clock: Clock,
         settings: StakingSettings | None = None,
+        risk: RiskEngine | None = None,
+        claims: RewardClaims | None = None,
     ) -> None:
         self._store = store
         self._chains = chains
         self._alerts = alerts
         self._clock = clock
         self._settings = settings or StakingSettings()
-        self._books = Bookkeeper(ledger, alerts, clock)
+        self._books = Bookkeeper(ledger, alerts, clock, risk, claims)
 
     async def run_once(self) -> list[Progress]:
         """Index what is new on every chain, up to a bounded number of ranges.

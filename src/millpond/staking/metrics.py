@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prometheus_client import Counter, Gauge
 
 from millpond.staking.model import Event, EventKind
+from millpond.staking.pools import PPM, StakingPool
 
 EVENTS = Counter("millpond_staking_events_total", "Events that were indexed", ["pool", "kind"])
 DEPOSITS = Counter("millpond_staking_deposits_total", "Deposits seen on chain", ["pool"])
@@ -32,3 +33,13 @@ def indexed(events: Sequence[Event]) -> None:
             DEPOSITS.labels(event.pool_id).inc()
         elif event.kind is EventKind.WITHDRAW:
             WITHDRAWALS.labels(event.pool_id).inc()
+
+
+def shown(
+    pool: StakingPool, tvl: int, stakers: int, apr_ppm: int | None, apy_ppm: int | None
+) -> None:
+    """Show a pool's figures; gauges are floats, so nothing is ever computed from them."""
+    TVL.labels(pool.pool_id).set(tvl / 10**pool.token.decimals)
+    STAKERS.labels(pool.pool_id).set(stakers)
+    APR.labels(pool.pool_id).set((apr_ppm or 0) / PPM)
+    APY.labels(pool.pool_id).set((apy_ppm or 0) / PPM)

@@ -8,6 +8,9 @@ import msgspec
 
 from millpond.staking.accounts import derived_id
 
+PRODUCT = "staking"
+"""What the risk engine calls all staking pools together."""
+
 
 class WithdrawalState(StrEnum):
     """Where a withdrawal is.
@@ -65,6 +68,11 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     def hold_id(self) -> str:
         """Identity of the pending transfer that reserves it."""
         return derived_id("withdrawal", self.id, self.hold)
+
+    @property
+    def reference(self) -> str:
+        """What transfers and the risk engine call it."""
+        return f"withdrawal:{self.id}"
 
     @property
     def final(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, select, text, update
+from sqlalchemy import RowMapping, func, select, text, update
 
 from millpond.staking.errors import WithdrawalNotFoundError
 from millpond.staking.withdrawals.model import Withdrawal, WithdrawalState
@@ -18,6 +18,14 @@ from millpond.store.sql import any_of
 
 _T = withdrawal_table
 _C = withdrawal_table.c
+
+MAX_PAGE = 1_000
+"""Most withdrawals of one answer."""
+
+
+def to_values(withdrawal: Withdrawal) -> dict[str, Any]:
+    """The columns of a withdrawal."""
+    return msgspec.structs.asdict(withdrawal)
 
 
 def to_withdrawal(row: RowMapping) -> Withdrawal:
@@ -52,9 +60,56 @@ async def open_of(
     return [to_withdrawal(row) for row in found.mappings()]
 
 
-async def of_batch(tx: Tx, batch_id: str) -> list[Withdrawal]:
+async def of_batch(tx: Tx, batch_id: str, *, lock: bool = False) -> list[Withdrawal]:
     """Withdrawals of a batch, oldest first."""
     query = select(_T).where(_C.batch_id == batch_id).order_by(_C.id)
+    found = await tx.execute(query.with_for_update() if lock else query)
+    return [to_withdrawal(row) for row in found.mappings()]
+
+
+async def pending(tx: Tx, pool_id: str, *, limit: int, lock: bool = True) -> list[Withdrawal]:
+    """Withdrawals in no transaction, the oldest first; locked, those of others passed over."""
+    query = (
+        select(_T)
+        .where(_C.pool_id == pool_id, _C.state == WithdrawalState.PENDING.value)
+        .order_by(_C.id)
+        .limit(limit)
+    )
+    if lock:
+        query = query.with_for_update(skip_locked=True)
+    return [to_withdrawal(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def oldest_open_ms(tx: Tx, pool_id: str) -> int | None:
+    """When the oldest withdrawal under way was asked for; None if there is none."""
+    query = select(func.min(_C.requested_ms)).where(_C.pool_id == pool_id, text(OPEN))
+    found: int | None = (await tx.execute(query)).scalar()
+    return found
+
+
+async def counts(tx: Tx, pool_id: str) -> dict[WithdrawalState, int]:
+    """How many withdrawals a pool has in each state."""
+    query = select(_C.state, func.count()).where(_C.pool_id == pool_id).group_by(_C.state)
+    return {WithdrawalState(state): n for state, n in await tx.execute(query)}
+
+
+async def listed(
+    tx: Tx,
+    *,
+    pool_id: str | None = None,
+    wallet: str | None = None,
+    state: WithdrawalState | None = None,
+    before: str | None = None,
+    limit: int = 100,
+) -> list[Withdrawal]:
+    """Withdrawals, newest first; `before` is the last identifier of the page before."""
+    assert 0 < limit <= MAX_PAGE, f"a page has 1 to {MAX_PAGE} withdrawals"
+    query = select(_T).order_by(_C.id.desc()).limit(limit)
+    for column, value in ((_C.pool_id, pool_id), (_C.wallet, wallet), (_C.state, state)):
+        if value is not None:
+            query = query.where(column == value)
+    if before is not None:
+        query = query.where(_C.id < before)
     return [to_withdrawal(row) for row in (await tx.execute(query)).mappings()]
 
 

@@ -1,18 +1,23 @@
-"""One anvil a session, gone back after each test, and a scene on it."""
+"""Databases and nodes in pairs, a proxy between, and a scene on them."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from millpond.chains.evm.nodes import Nodes
 from millpond.chains.evm.rpc import RpcEndpoint
+from millpond.chains.evm.settings import NodesSettings
 from millpond.chains.evm.tx import NodesAccess
 from millpond.clock import ManualClock
 from millpond.store import Store
+from tests.chains.evm.tx.proxy import Proxy
 from tests.chains.evm.tx.scene import Scene
 from tests.support.evm_nodes import Anvil, Node
+from tests.support.postgres import PostgresServer, apart
 
 
 @pytest.fixture(scope="session")
@@ -21,23 +26,60 @@ def running_anvil() -> Iterator[Anvil]:
         yield node
 
 
-@pytest.fixture
-def node(running_anvil: Anvil) -> Iterator[Anvil]:
-    before = running_anvil.snapshot()
-    running_anvil.mine(3)
-    yield running_anvil
-    running_anvil.revert(before)
+GROUNDS = ("sqlite-anvil", "postgresql-hardhat")
+
+
+@pytest.fixture(params=GROUNDS)
+def ground(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A database and a node."""
+    database, _, node = request.param.partition("-")
+    return database, node
 
 
 @pytest.fixture
-async def access(node: Node) -> AsyncIterator[NodesAccess]:
-    nodes = Nodes([RpcEndpoint(node.url)], chain_id=node.chain_id, clock=ManualClock())
-    yield NodesAccess(nodes)
-    await nodes.close()
+def store_url(
+    ground: tuple[str, str], request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[str]:
+    if ground[0] == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "store.db")
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = apart(server.create())
+    yield url
+    apart(server.drop(url))
 
 
 @pytest.fixture
-async def scene(store: Store, access: NodesAccess, node: Node) -> Scene:
-    scene = Scene(store, access, node)
+def node(ground: tuple[str, str], request: pytest.FixtureRequest) -> Iterator[Node]:
+    """The node with four blocks, that mines only when it is told to."""
+    if ground[1] == "hardhat":
+        node: Node = request.getfixturevalue("hardhat_node")
+        node.automine(False)
+        node.mine(4)
+        yield node
+        return
+    node = request.getfixturevalue("running_anvil")
+    before = node.snapshot()
+    node.mine(4)
+    yield node
+    node.rpc("anvil_dropAllTransactions")
+    node.revert(before)
+
+
+@pytest.fixture
+async def proxy(node: Node) -> AsyncIterator[Proxy]:
+    async with Proxy(node.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def scene(store: Store, proxy: Proxy, node: Node) -> AsyncIterator[Scene]:
+    # No circuit opens: the clock stands still unless a test moves it.
+    settings = NodesSettings(fail_after=1_000_000)
+    endpoint = RpcEndpoint(proxy.url)
+    nodes = Nodes([endpoint], chain_id=node.chain_id, clock=ManualClock(), settings=settings)
+    scene = Scene(store, NodesAccess(nodes), node, proxy)
     await scene.fund()
-    return scene
+    yield scene
+    await nodes.close()

@@ -9,26 +9,30 @@ from sqlalchemy import select
 from millpond.alerts import Alert, Alerts
 from millpond.chains.evm.address import from_bytes
 from millpond.chains.evm.keccak import keccak
-from millpond.chains.evm.signers import KeySigner
+from millpond.chains.evm.signers import KeySigner, Signer
 from millpond.chains.evm.tx import (
     Call,
     ChainAccess,
     EvmTransactionHandler,
+    Keeper,
     Transactions,
     TxSettings,
     lane_of,
 )
 from millpond.chains.evm.tx import rows as tx_rows
+from millpond.chains.evm.tx.keeper import Report
 from millpond.chains.evm.tx.model import Attempt, Nonce
 from millpond.chains.evm.tx.tables import evm_attempt_table, evm_nonce_table
 from millpond.chains.evm.types import Receipt
 from millpond.clock import Ids, ManualClock, SeededEntropy
-from millpond.intents import Intent, Intents, Operator, Runner
+from millpond.intents import Intent, Intents, IntentState, Operator, Runner
+from millpond.intents.faults import Faults
 from millpond.money.accounts import Account, AccountType
 from millpond.money.amount import Asset
 from millpond.money.ledger import Ledger
 from millpond.money.model import Resolution, Transfer
 from millpond.store import Store, Tx
+from tests.chains.evm.tx.proxy import Proxy
 from tests.support.evm_nodes import KEYS, Node
 
 ETH = Asset("ETH", 18)
@@ -50,7 +54,7 @@ class Gifts:
     async def call(self, intent: Intent) -> Call:
         payload = intent.payload
         return Call(
-            to=payload["to"],
+            to=payload["to"] or None,
             data=bytes.fromhex(payload.get("data", "")),
             value=int(payload["value"]),
             gas_limit=payload.get("gas"),
@@ -72,7 +76,13 @@ class Gifts:
 
 def settings(**changed: Any) -> TxSettings:
     """Short times for a clock that is moved by hand."""
-    usual: dict[str, Any] = {"confirmations": 3, "poll_s": 1, "patience_s": 5, "bump_after_s": 20}
+    usual: dict[str, Any] = {
+        "confirmations": 3,
+        "poll_s": 1,
+        "patience_s": 5,
+        "bump_after_s": 20,
+        "lease_s": 10,
+    }
     return TxSettings(**{**usual, **changed})
 
 
@@ -84,11 +94,12 @@ class Scene:
         store: Store,
         access: ChainAccess,
         node: Node,
+        proxy: Proxy,
         *,
         secret: bytes = SECRET,
         tx_settings: TxSettings | None = None,
     ) -> None:
-        self.store, self.node, self.access = store, node, access
+        self.store, self.node, self.access, self.proxy = store, node, access, proxy
         self.clock = ManualClock()
         entropy = SeededEntropy(5)
         ids = Ids(self.clock, entropy)
@@ -96,16 +107,37 @@ class Scene:
         self.alerts = Alerts(self.clock, ids)
         self.ledger = Ledger(self.clock)
         self.intents = Intents(store, self.clock, ids, entropy)
-        self.settings = tx_settings or settings()
-        self.transactions = Transactions(
-            self.intents, access, [self.signer], self.settings, self.alerts
-        )
-        self.handler = EvmTransactionHandler(self.transactions, Gifts(self.ledger))
-        self.runner = Runner(self.intents, [self.handler], "w1")
-        self.operator = Operator(self.intents, [self.handler])
         self.address = self.signer.address
+        self.set_up(tx_settings or settings())
         self.lane = lane_of(access.chain_id, self.address)
         self.given: dict[str, str] = {}
+
+    def set_up(self, tx_settings: TxSettings, *, signer: Signer | None = None) -> None:
+        """Make handler, worker and keeper, as a process does that starts."""
+        self.settings = tx_settings
+        signers = [signer or self.signer]
+        self.transactions = Transactions(
+            self.intents, self.access, signers, tx_settings, self.alerts
+        )
+        self.handler = EvmTransactionHandler(self.transactions, Gifts(self.ledger))
+        self.runner = self.worker("w1")
+        self.keeper = Keeper(self.transactions)
+        self.operator = Operator(self.intents, [self.handler])
+
+    def worker(self, name: str, faults: Faults | None = None) -> Runner:
+        """Another worker; `faults` reach runner and handler."""
+        transactions = Transactions(
+            self.intents,
+            self.access,
+            [self.signer],
+            self.settings,
+            self.alerts,
+            faults=faults,
+        )
+        handler = EvmTransactionHandler(transactions, Gifts(self.ledger))
+        if faults is None:
+            handler = self.handler
+        return Runner(self.intents, [handler], name, faults=faults)
 
     async def fund(self, gifts: int = 100) -> None:
         amount = ETH.amount(gifts * GIFT)
@@ -120,15 +152,18 @@ class Scene:
 
     async def give(self, key: str = "k", *, to: str | None = None, **payload: Any) -> Intent:
         """Reserve and write the intent in one transaction."""
-        to = to or fresh_address(key)
+        to = fresh_address(key) if to is None else to
         self.given[key] = to
         document = {"to": to, "value": str(GIFT), **payload}
         self.clock.advance(0.001)
+        expires_ms = document.pop("expires_ms", None)
         async with self.store.begin() as tx:
             await self.ledger.reserve(
                 tx, [Transfer(f"r-{key}", DONOR, CHEST, ETH.amount(GIFT), "gift")]
             )
-            return await self.intents.create(tx, "evm-gift", key, document, lane=self.lane)
+            return await self.intents.create(
+                tx, "evm-gift", key, document, lane=self.lane, expires_ms=expires_ms
+            )
 
     async def get(self, intent: Intent) -> Intent:
         async with self.store.read() as tx:
@@ -141,6 +176,47 @@ class Scene:
             if not await self.runner.run_once():
                 return
         raise AssertionError("the runner never comes to rest")
+
+    async def keep(self, seconds: float = 0) -> Report:
+        """Let the time pass and have the keeper look after the signer."""
+        self.clock.advance(seconds)
+        (report,) = await self.keeper.run_once()
+        return report
+
+    async def finish(self, *intents: Intent) -> None:
+        """Let time pass and blocks come until all of them are settled."""
+        for _ in range(12):
+            await self.work(6)
+            await self.keep()
+            self.node.mine()
+            states = [(await self.get(intent)).state for intent in intents]
+            if all(state is IntentState.SETTLED for state in states):
+                return
+        raise AssertionError([(await self.get(intent)).reason for intent in intents])
+
+    async def state(self, intent: Intent) -> IntentState:
+        return (await self.get(intent)).state
+
+    async def assert_given(self, *keys: str) -> None:
+        """Each of these got one gift, nobody else any, and the books say the same."""
+        for key, to in self.given.items():
+            assert self.node.balance(to) == (GIFT if key in keys else 0), key
+        assert await self.donor_has() == 100 - len(keys)
+        async with self.store.read() as tx:
+            assert await self.ledger.verify(tx) == []
+
+    async def foreign(self, nonce: int | None = None, **fields: Any) -> str:
+        """Somebody else uses the same key, past Millpond."""
+        account = self.node.accounts[1]
+        return self.node.send(account, to=fresh_address("foreign"), nonce=nonce, value=1, **fields)
+
+    def base_fee(self, wei: int) -> None:
+        """Make a block that cost so much; the next ones fall by an eighth each."""
+        self.node.rpc(f"{self.node.name}_setNextBlockBaseFeePerGas", hex(wei))
+        self.node.mine()
+
+    async def alerted(self) -> set[str]:
+        return {alert.kind for alert in await self.open_alerts()}
 
     async def attempts(self) -> list[Attempt]:
         query = select(evm_attempt_table).order_by(

@@ -315,7 +315,10 @@ class Keeper:
         newest, intent = seen.attempts.get(nonce.nonce), seen.intent(nonce)
         if newest is None or intent is None or intent.state not in _SENT:
             return
-        if self._stuck(seen, newest):
+        if not newest.sends and newest.attempt > 1:
+            # Stored by a keeper that died before it sent it.
+            await self._again(seen, newest)
+        elif self._stuck(seen, newest):
             await self._replace(seen, nonce, newest)
 
     async def _replace(self, seen: _Round, nonce: Nonce, newest: Attempt) -> None:

@@ -1,0 +1,272 @@
+"""The withdrawal worker: what waits goes into batches, if it can be paid now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+from sqlalchemy import insert
+
+from millpond.alerts import Alerts, Severity
+from millpond.chains.evm.tx import Call, CallRevertedError, Market, lane_of
+from millpond.clock import Clock, Ids
+from millpond.errors import UnavailableError
+from millpond.intents import Intent, Intents
+from millpond.risk import Function, RiskEngine
+from millpond.staking import metrics
+from millpond.staking.accounts import derived_id
+from millpond.staking.pools import PoolKind, StakingPool, list_pools
+from millpond.staking.settings import StakingSettings
+from millpond.staking.withdrawals import rows
+from millpond.staking.withdrawals.effect import KIND, REFUSED_ALERT, BatchPayload
+from millpond.staking.withdrawals.model import PRODUCT, Withdrawal, WithdrawalState
+from millpond.staking.withdrawals.tables import batch_table
+from millpond.store import Store, Tx
+
+GAS_ALERT = "staking_gas_shortage"
+OLD_ALERT = "staking_withdrawal_old"
+
+NO_GAS = "the hot wallet has not enough for gas; the withdrawal waits"
+NOBODY = "the chain cannot be asked now"
+
+
+class PayingChain(Protocol):
+    """What is asked of a chain before a batch is written (`chains.evm.tx.ChainAccess`)."""
+
+    async def balance(self, address: str) -> int:
+        """Wei of an address in the newest block."""
+
+    async def market(self) -> Market:
+        """What gas costs now."""
+
+    async def simulate(self, sender: str, call: Call) -> bytes:
+        """Do the call on the newest state without a transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class HotWallet:
+    """Who pays the gas on a chain: the operator of the pools' contracts there."""
+
+    access: PayingChain
+    address: str
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run did for one pool.
+
+    Attributes:
+        pool_id: The pool.
+        batches: Intents that were written.
+        payees: Withdrawals in them.
+        waits: Why the rest waits; empty if nothing has to.
+    """
+
+    pool_id: str
+    batches: tuple[Intent, ...] = ()
+    payees: int = 0
+    waits: str = ""
+
+
+class WithdrawalRun:
+    """Puts pending withdrawals into batches; any number may run at once.
+
+    Args:
+        store: The database.
+        intents: Where a batch becomes an intent.
+        risk: Asked whether exits are held.
+        wallets: The hot wallet of each chain; pools of other chains wait.
+        alerts: Told about shortages and what is refused.
+        clock: Time.
+        ids: Makes the batches' identifiers.
+        settings: Payees of a batch, gas and so on.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        intents: Intents,
+        risk: RiskEngine,
+        wallets: Mapping[int, HotWallet],
+        *,
+        alerts: Alerts,
+        clock: Clock,
+        ids: Ids,
+        settings: StakingSettings | None = None,
+    ) -> None:
+        self._store = store
+        self._intents = intents
+        self._risk = risk
+        self._wallets = wallets
+        self._alerts = alerts
+        self._clock = clock
+        self._ids = ids
+        self._settings = settings or StakingSettings()
+
+    async def run_once(self) -> list[RunResult]:
+        """Look at every direct pool once; nothing fails because something is short."""
+        async with self._store.read() as tx:
+            pools = [pool for pool in await list_pools(tx) if pool.kind is PoolKind.DIRECT]
+        return [await self.run_pool(pool) for pool in pools]
+
+    async def run_pool(self, pool: StakingPool) -> RunResult:
+        """Write batches for one pool, up to a bounded number."""
+        batches: list[Intent] = []
+        payees, waits = 0, ""
+        for _ in range(self._settings.max_batches):
+            async with self._store.read() as tx:
+                count = (await rows.counts(tx, pool.pool_id)).get(WithdrawalState.PENDING, 0)
+            if not count:
+                break
+            waits = await self._held_because(pool, min(count, self._settings.max_payees))
+            if waits:
+                break
+            intent, size = await self._write_batch(pool)
+            if intent is None:
+                break
+            batches.append(intent)
+            payees += size
+        await self._watch_age(pool)
+        return RunResult(pool_id=pool.pool_id, batches=tuple(batches), payees=payees, waits=waits)
+
+    async def _held_because(self, pool: StakingPool, payees: int) -> str:
+        """Why no batch can be written now; empty if one can."""
+        async with self._store.read() as tx:
+            hold = await self._risk.held(
+                tx,
+                Function.WITHDRAW,
+                product=PRODUCT,
+                pool_id=pool.pool_id,
+                asset=pool.stake.code,
+            )
+        if hold is not None:
+            return f"withdrawals are held: {hold.reason}"
+        wallet = self._wallets.get(pool.chain_id)
+        if wallet is None:
+            return "this process has no hot wallet on the pool's chain"
+        try:
+            return await self._short_of_gas(pool, wallet, payees) or await self._refused(
+                pool, wallet
+            )
+        except UnavailableError as error:
+            return f"{NOBODY}: {error.message}"
+
+    async def _short_of_gas(self, pool: StakingPool, wallet: HotWallet, payees: int) -> str:
+        market = await wallet.access.market()
+        price = 2 * market.base_fee + market.priority_fee
+        needed = max(
+            self._settings.min_gas_wei, price * self._settings.gas_per_payee * (payees + 1)
+        )
+        held = await wallet.access.balance(wallet.address)
+        subject = f"{pool.chain_id}:{wallet.address}"
+        async with self._store.begin() as tx:
+            if held >= needed:
+                await self._alerts.clear(tx, GAS_ALERT, subject)
+                return ""
+            await self._alerts.raise_(
+                tx,
+                GAS_ALERT,
+                subject,
+                Severity.CRITICAL,
+                f"the hot wallet has {held} wei and needs {needed} for the next batch",
+                {"held": str(held), "needed": str(needed), "pool": pool.pool_id},
+            )
+        return NO_GAS
+
+    async def _refused(self, pool: StakingPool, wallet: HotWallet) -> str:
+        """Try a batch of the oldest one: paused, or no operator, shows before people wait in it."""
+        async with self._store.read() as tx:
+            oldest = await rows.pending(tx, pool.pool_id, limit=1, lock=False)
+        if not oldest:
+            return ""
+        trial = _payload(pool, "trial", oldest)
+        try:
+            await wallet.access.simulate(wallet.address, trial.call())
+        except CallRevertedError as error:
+            reason = f"the contract refuses to pay withdrawals: {error.message}"
+            async with self._store.begin() as tx:
+                await self._alerts.raise_(
+                    tx, REFUSED_ALERT, pool.pool_id, Severity.CRITICAL, reason
+                )
+            return reason
+        async with self._store.begin() as tx:
+            await self._alerts.clear(tx, REFUSED_ALERT, pool.pool_id)
+        return ""
+
+    async def _write_batch(self, pool: StakingPool) -> tuple[Intent | None, int]:
+        """One batch: rows, intent and payees in one transaction."""
+        wallet = self._wallets[pool.chain_id]
+        async with self._store.begin() as tx:
+            chosen = await rows.pending(tx, pool.pool_id, limit=self._settings.max_payees)
+            if not chosen:
+                return None, 0
+            batch_id = self._ids.new()
+            payload = _payload(pool, batch_id, chosen)
+            intent = await self._intents.create(
+                tx,
+                KIND,
+                batch_id,
+                msgspec.to_builtins(payload),
+                lane=lane_of(pool.chain_id, wallet.address),
+            )
+            await self._insert(tx, pool, intent, payload, chosen)
+        return intent, len(chosen)
+
+    async def _insert(
+        self,
+        tx: Tx,
+        pool: StakingPool,
+        intent: Intent,
+        payload: BatchPayload,
+        chosen: list[Withdrawal],
+    ) -> None:
+        now_ms = self._clock.now_ms()
+        await tx.execute(
+            insert(batch_table).values(
+                id=payload.batch_id,
+                pool_id=pool.pool_id,
+                intent_id=intent.id,
+                chain_key=payload.chain_key,
+                payees=len(chosen),
+                amount=sum(withdrawal.amount for withdrawal in chosen),
+                created_ms=now_ms,
+            )
+        )
+        moved = await rows.change(
+            tx,
+            chosen,
+            now_ms=now_ms,
+            state=WithdrawalState.PROCESSING,
+            batch_id=payload.batch_id,
+            reason="",
+        )
+        await rows.tell(tx, moved, now_ms=now_ms)
+
+    async def _watch_age(self, pool: StakingPool) -> None:
+        """Show how long the oldest has waited, and say so when it is too long."""
+        async with self._store.begin() as tx:
+            since_ms = await rows.oldest_open_ms(tx, pool.pool_id)
+            age_s = 0 if since_ms is None else (self._clock.now_ms() - since_ms) // 1000
+            if age_s > self._settings.old_withdrawal_s:
+                await self._alerts.raise_(
+                    tx,
+                    OLD_ALERT,
+                    pool.pool_id,
+                    Severity.WARNING,
+                    f"the oldest withdrawal has waited for {age_s} s",
+                    {"age_s": age_s},
+                )
+            else:
+                await self._alerts.clear(tx, OLD_ALERT, pool.pool_id)
+        metrics.OLDEST_WITHDRAWAL.labels(pool.pool_id).set(age_s)
+
+
+def _payload(pool: StakingPool, batch_id: str, chosen: list[Withdrawal]) -> BatchPayload:
+    return BatchPayload(
+        batch_id=batch_id,
+        pool_id=pool.pool_id,
+        contract=pool.contract,
+        chain_key="0x" + derived_id("batch", pool.pool_id, batch_id),
+        payees=tuple((withdrawal.wallet, str(withdrawal.amount)) for withdrawal in chosen),
+    )

@@ -1,0 +1,82 @@
+"""The published table of cases, on real nodes: see docs/evm-transactions.md.
+
+Every case runs on SQLite and anvil. Those in which a database or a node has
+rules of its own run on PostgreSQL and hardhat too; with
+`MILLPOND_CAMPAIGN=long` all of them do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from tests.chains.evm.tx import cases_fees, cases_nonces, cases_sending
+from tests.chains.evm.tx.conftest import GROUNDS
+from tests.chains.evm.tx.scene import Scene
+
+Case: TypeAlias = Callable[[Scene], Coroutine[Any, Any, None]]
+
+GROUPS: dict[str, Sequence[Any]] = {
+    "Sending and confirming": cases_sending.CASES,
+    "Nonces": cases_nonces.CASES,
+    "Fees, replacements, reorganisations, gas": cases_fees.CASES,
+}
+CASES: list[Any] = [case for group in GROUPS.values() for case in group]
+SECOND_OPINION = {
+    "plain",
+    "underpriced",
+    "no_money_to_send",
+    "dropped_by_the_pool",
+    "one_after_the_other",
+    "died_stored",
+    "foreign_after_signing",
+    "reserved_and_ended",
+    "reserved_and_overtaken",
+    "abandoned_sent",
+    "hole",
+    "stuck",
+    "no_tip",
+    "several_replacements",
+    "base_fee_jumps",
+    "at_the_cap",
+    "reorganised",
+    "reorganised_and_forgotten",
+    "reorganised_to_another_attempt",
+    "reverted",
+}
+LONG = os.environ.get("MILLPOND_CAMPAIGN") == "long"
+PAIRS = [
+    pytest.param(ground, case, id=f"{case.__name__}-{ground}")
+    for ground in GROUNDS
+    for case in CASES
+    if LONG or ground == GROUNDS[0] or case.__name__ in SECOND_OPINION
+]
+PAGE = Path(__file__).parents[4] / "docs" / "evm-transactions.md"
+
+
+@pytest.mark.parametrize(("ground", "case"), PAIRS, indirect=["ground"])
+async def test_case(scene: Scene, case: Case):
+    await case(scene)
+
+
+def rows() -> list[str]:
+    """The table as it has to stand on the page."""
+    lines = []
+    for title, cases in GROUPS.items():
+        lines += [f"### {title}", "", "| case | what happens |", "|---|---|"]
+        lines += [f"| `{case.__name__}` | {_words(case)} |" for case in cases]
+        lines.append("")
+    return lines
+
+
+def test_the_page_lists_exactly_the_cases_that_are_tested():
+    assert "\n".join(rows()) in PAGE.read_text()
+
+
+def _words(case: Any) -> str:
+    return re.sub(r"\s+", " ", (case.__doc__ or "").strip())
