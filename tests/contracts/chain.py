@@ -12,12 +12,14 @@ from typing import Any
 from eth import constants
 from eth.db.atomic import AtomicDB
 from eth.vm.execution_context import ExecutionContext
-from eth.vm.forks import CancunVM
+from eth.vm.forks.cancun import CancunVM
 from eth.vm.spoof import SpoofTransaction
-from eth_abi import decode, encode
+from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_account import Account
-from eth_utils import keccak, to_canonical_address, to_checksum_address
+from eth_typing import BlockNumber
+from eth_utils.address import to_canonical_address, to_checksum_address
+from eth_utils.crypto import keccak
 
 from tests.contracts.artifacts import artifact
 
@@ -30,7 +32,7 @@ _PANIC = bytes.fromhex("4e487b71")
 _ERROR = bytes.fromhex("08c379a0")
 
 
-class Reverted(Exception):
+class RevertedError(Exception):
     """A call or transaction that did not happen; `reason` is the contract's own string."""
 
     def __init__(self, reason: str) -> None:
@@ -70,18 +72,18 @@ class EvmChain:
         self.keys = [Account.from_key(keccak(b"millpond test %d" % n)) for n in range(accounts)]
         self.accounts = [key.address for key in self.keys]
         self._database = AtomicDB()
-        self._builder = CancunVM.get_transaction_builder()
-        self._state_class = CancunVM.get_state_class()
+        self._builder: Any = CancunVM.get_transaction_builder()
+        self._state_class: Any = CancunVM.get_state_class()
         self.block_number = 1
         self.timestamp = GENESIS_TIME
         self._open(constants.BLANK_ROOT_HASH)
         self._events: dict[tuple[bytes, bytes], dict[str, Any]] = {}
 
     def _open(self, root: bytes) -> None:
-        context = ExecutionContext(
+        context: Any = ExecutionContext(
             coinbase=constants.ZERO_ADDRESS,
             timestamp=self.timestamp,
-            block_number=self.block_number,
+            block_number=BlockNumber(self.block_number),
             difficulty=0,
             mix_hash=constants.ZERO_HASH32,
             gas_limit=GAS_LIMIT,
@@ -91,7 +93,7 @@ class EvmChain:
             excess_blob_gas=0,
         )
         self._context = context
-        self._state = self._state_class(self._database, context, root)
+        self._state: Any = self._state_class(self._database, context, root)
 
     def travel(self, seconds: int) -> None:
         """Let time pass; the next transaction is in a later block."""
@@ -119,7 +121,9 @@ class EvmChain:
     def deploy(self, name: str, *args: Any, sender: str | None = None) -> Deployed:
         """Create a contract from its artifact."""
         made = artifact(name)
-        inputs = next((e["inputs"] for e in made["abi"] if e["type"] == "constructor"), [])
+        inputs: list[dict[str, Any]] = next(
+            (e["inputs"] for e in made["abi"] if e["type"] == "constructor"), []
+        )
         data = bytes.fromhex(made["bytecode"][2:]) + encode_args(inputs, args)
         computation = self._execute(sender or self.accounts[0], b"", data, GAS_LIMIT)
         address = to_checksum_address(computation.msg.storage_address)
@@ -128,11 +132,11 @@ class EvmChain:
         return deployed
 
     def transact(self, sender: str, to: str, data: bytes, *, gas: int = GAS_LIMIT) -> Any:
-        """Run a transaction and return py-evm's computation; raises Reverted."""
+        """Run a transaction and return py-evm's computation; raises RevertedError."""
         return self._execute(sender, to_canonical_address(to), data, gas)
 
     def call(self, sender: str, to: str, data: bytes) -> bytes:
-        """Run a transaction, undo it, return its output; raises Reverted."""
+        """Run a transaction, undo it, return its output; raises RevertedError."""
         self._state.lock_changes()
         snapshot = self._state.snapshot()
         try:
@@ -157,7 +161,7 @@ class EvmChain:
         )
         computation = self._state.apply_transaction(SpoofTransaction(unsigned, from_=canonical))
         if computation.is_error:
-            raise Reverted(reason_of(computation))
+            raise RevertedError(reason_of(computation))
         computation.transaction_gas = gas
         return computation
 
@@ -196,9 +200,10 @@ class Deployed:
     def function(self, name: str, count: int) -> dict[str, Any]:
         """The ABI entry of a function by name and number of arguments."""
         for entry in self.abi:
-            if entry["type"] == "function" and entry["name"] == name:
-                if len(entry["inputs"]) == count:
-                    return entry
+            if (entry["type"], entry.get("name")) == ("function", name) and len(
+                entry["inputs"]
+            ) == count:
+                return entry
         raise LookupError(f"{self.name}.{name} with {count} arguments")
 
     def data(self, name: str, *args: Any) -> bytes:
@@ -214,7 +219,7 @@ class Deployed:
         return decode_outputs(entry["outputs"], output)
 
     def send(self, sender: str | Deployed, name: str, *args: Any, gas: int = GAS_LIMIT) -> Receipt:
-        """Run a function as a transaction of `sender`; raises Reverted."""
+        """Run a function as a transaction of `sender`; raises RevertedError."""
         entry = self.function(name, len(args))
         computation = self.chain.transact(
             address_of(sender), self.address, self.data(name, *args), gas=gas

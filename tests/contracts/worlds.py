@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
-from tests.contracts.chain import Deployed, EvmChain, Reverted
+from tests.contracts.chain import Deployed, EvmChain, RevertedError
 
 TOKEN = 10**18
 LOTS = 10**6 * TOKEN
@@ -23,7 +23,7 @@ DEPOSIT, WITHDRAW, PAY = 1, 2, 4
 @contextlib.contextmanager
 def refused(reason: str) -> Iterator[None]:
     """The block must revert with exactly this reason."""
-    with pytest.raises(Reverted) as caught:
+    with pytest.raises(RevertedError) as caught:
         yield
     assert caught.value.reason == reason
 

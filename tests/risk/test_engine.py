@@ -169,7 +169,7 @@ async def test_violations_are_read_in_pages_and_by_scope_and_user(scene: Scene):
     assert len(await scene.violations(scope=Scope.product("staking"))) == 4
 
 
-@pytest.mark.parametrize("limits", [{"user_24h": 10}, {"total_24h": 10}, {"outflow_cap": 10}])
+@pytest.mark.parametrize("limits", [{"user_24h": 10}, {"outflow_cap": 10}])
 async def test_withdrawals_that_race_for_a_limit_never_pass_together(
     scene: Scene, limits: dict[str, int]
 ):

@@ -26,6 +26,7 @@ from typing import Any, Self
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
 
 from tests.support.postgres import free_port
 
@@ -213,11 +214,12 @@ class Node:
         gas: int = 21_000,
         max_fee: int = 20 * GWEI,
         max_priority_fee: int = GWEI,
+        chain_id: int = CHAIN_ID,
     ) -> tuple[str, str]:
         """Sign a type-2 transaction; returns the raw form and its hash, both 0x-hex."""
         fields: dict[str, Any] = {
             "type": 2,
-            "chainId": self.chain_id,
+            "chainId": chain_id,
             "nonce": self.nonce(account.address, "pending") if nonce is None else nonce,
             "value": value,
             "data": data,
@@ -226,7 +228,7 @@ class Node:
             "maxPriorityFeePerGas": max_priority_fee,
         }
         if to is not None:
-            fields["to"] = to
+            fields["to"] = to_checksum_address(to)
         signed = account.sign_transaction(fields)
         return "0x" + bytes(signed.raw_transaction).hex(), "0x" + bytes(signed.hash).hex()
 
@@ -238,13 +240,13 @@ class Node:
     def deploy(
         self, bytecode: bytes, account: LocalAccount = ACCOUNTS[0], *, gas: int = 12_000_000
     ) -> str:
-        """Create a contract (init code with its arguments); mines a block if it must."""
+        """Create a contract (init code with its arguments), in a block; its address (EIP-55)."""
         tx_hash = self.send(account, data=bytecode, gas=gas)
         if self.manual:
             self.mine()
         receipt = self.mined(tx_hash)
         assert receipt["status"] == "0x1", receipt
-        return str(receipt["contractAddress"])
+        return str(to_checksum_address(receipt["contractAddress"]))
 
     def mined(self, tx_hash: str) -> dict[str, Any]:
         """The receipt, as soon as there is one: anvil mines a little after it answered."""

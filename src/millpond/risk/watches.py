@@ -75,28 +75,34 @@ class Watches(Holds):
         )
 
     async def oracle_failed(
-        self, tx: Tx, asset: str, reason: str, *, age_s: int | None = None
-    ) -> list[Hold]:
-        """A price failed or is old: trip the breaker where a limit asks for it.
+        self, tx: Tx, *, asset: str, quote: str, reason: str, since_ms: int
+    ) -> None:
+        """Trip the breaker where a limit says that the price has been missing for too long.
 
         Args:
-            tx: The transaction.
+            tx: The transaction in which the failure is written down.
             asset: The asset whose price it is.
+            quote: What it is priced in.
             reason: What is wrong, one sentence.
-            age_s: How old the last good price is; None: there is none.
+            since_ms: Since when there is no good price, Unix milliseconds.
         """
-        tripped = []
+        age_ms = self._clock.now_ms() - since_ms
         for row in await self._rows_with(tx, asset, "oracle_max_age_s"):
             limit = row.limits.oracle_max_age_s
             assert limit is not None, "only those with the limit were asked for"
-            if age_s is None or age_s > limit:
-                details = {"age_s": None if age_s is None else str(age_s), "limit_s": str(limit)}
-                tripped.append(
-                    await self.trip(
-                        tx, HoldKind.ORACLE, row.scope, reason, asset=asset, details=details
-                    )
+            if age_ms > limit * 1000:
+                await self.trip(
+                    tx,
+                    HoldKind.ORACLE,
+                    row.scope,
+                    reason,
+                    asset=asset,
+                    details={
+                        "quote": quote,
+                        "age_s": str(age_ms // 1000),
+                        "limit_s": str(limit),
+                    },
                 )
-        return tripped
 
     async def difference_found(
         self, tx: Tx, scope: Scope, asset: str, *, books: int, outside: int

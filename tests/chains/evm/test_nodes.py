@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from millpond.chains.evm.address import checksum
 from millpond.chains.evm.contracts import Contract, artifact
@@ -19,7 +22,9 @@ from millpond.chains.evm.errors import (
     UnderpricedError,
     WrongChainError,
 )
+from millpond.chains.evm.metrics import NodesCollector
 from millpond.chains.evm.sending import SendVerdict
+from millpond.chains.evm.settings import NodesSettings
 from tests.chains.evm.front import RefusedError
 from tests.support.evm_nodes import ACCOUNTS, GWEI
 
@@ -455,3 +460,44 @@ def _other_block(number):
         return result
 
     return change
+
+
+async def test_figures_tell_how_each_node_does(town):
+    nodes = town.nodes()
+    registry = CollectorRegistry()
+    registry.register(NodesCollector(nodes))
+    town.b.raw = http(500)
+    town.c.raw = http(429)
+    town.node.mine(3)
+    await nodes.check()
+
+    def figure(name, node):
+        return registry.get_sample_value(name, {"chain": "31337", "node": node})
+
+    assert figure("millpond_evm_node_usable", "a") == 1
+    assert figure("millpond_evm_node_head_block", "a") == 3
+    assert figure("millpond_evm_node_head_block", "b") == -1
+    assert figure("millpond_evm_node_failures_total", "b") == 1
+    assert figure("millpond_evm_node_rate_limits_total", "c") == 1
+    assert figure("millpond_evm_node_usable", "c") == 0
+    assert registry.get_sample_value("millpond_evm_contradictions_total", {"chain": "31337"}) == 0
+
+
+async def test_the_watch_goes_on_until_it_is_stopped(town):
+    nodes = town.nodes(interval_s=0.01)
+    stop = asyncio.Event()
+
+    def change(method, _params, result):
+        if method == "eth_blockNumber" and town.a.methods().count(method) == 3:
+            stop.set()
+        return result
+
+    town.a.change = change
+    await nodes.run(stop)
+    assert nodes.health()[0].head == 0
+
+
+def test_settings_that_cannot_be_are_refused():
+    for wrong in ({"quorum": 0}, {"finality_depth": 0}, {"log_blocks": 0}):
+        with pytest.raises(ValueError, match="at least 1"):
+            NodesSettings(**wrong)

@@ -122,6 +122,7 @@ class World:
                 "head": self.seq,
                 "last_seq": self.seq,
                 "events": self.seq,
+                "total_seen": 0,
                 "reorgs": 0,
                 "stopped": "",
                 "updated_ms": 0,

@@ -26,7 +26,7 @@ from millpond.chains.devevm.transactions import DevTx, read_transaction, reread
 from millpond.clock import Clock, Entropy
 
 _LAYOUT = "1"
-_MAX_MINED = 100_000
+_MAX_MINED = 10_000
 
 
 class Snapshot(msgspec.Struct, frozen=True):

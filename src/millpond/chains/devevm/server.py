@@ -123,7 +123,7 @@ class DevevmServer:
             return _error(None, DevevmRpcError(-32_600, "invalid request"))
         identity, name = call.get("id"), call["method"]
         method = self._methods.get(name)
-        params = call.get("params") or []
+        params = [] if call.get("params") is None else call["params"]
         try:
             if method is None:
                 raise DevevmRpcError(  # noqa: TRY301 - one place answers

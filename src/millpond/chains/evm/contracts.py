@@ -29,6 +29,7 @@ class Artifact(msgspec.Struct, frozen=True):
         abi: The JSON ABI.
         bytecode: Creation code as 0x-hex, without constructor arguments.
         deployed_bytecode: Runtime code as 0x-hex; immutables follow it on chain.
+        immutables_size: Bytes of the immutables on chain.
         source_sha256: Of the Vyper source.
         compiler: Name and version.
         evm_version: Newest rules that the code needs.
@@ -38,6 +39,7 @@ class Artifact(msgspec.Struct, frozen=True):
     abi: list[dict[str, Any]]
     bytecode: str
     deployed_bytecode: str = ""
+    immutables_size: int = 0
     source_sha256: str = ""
     compiler: str = ""
     evm_version: str = ""

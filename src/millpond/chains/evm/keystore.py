@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 
+from millpond.chains.evm.recursion import recursion_limit_kept
 from millpond.chains.evm.signers import KeySigner
 from millpond.errors import InvalidInputError
+
+with recursion_limit_kept():
+    from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 
 _MAX_FILE = 64 * 1024
 """A key file has less than a kilobyte; more is something else."""

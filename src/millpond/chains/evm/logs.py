@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from millpond.chains.evm.errors import (
+    NodesDisagreeError,
     RpcAnswerTooLargeError,
     RpcError,
-    RpcOutcomeUnknownError,
     RpcProtocolError,
     RpcRangeError,
     RpcRejectedError,
     RpcTimeoutError,
+    RpcUnavailableError,
     RpcUnknownBlockError,
 )
 from millpond.chains.evm.hexes import to_quantity
@@ -170,18 +171,10 @@ class LogReader:
             **wanted.parameters(),
         }
 
+        doubts: list[RpcError] = []
+
         async def ask(endpoint: RpcEndpoint) -> LogRange:
-            # A node that is behind answers with fewer logs and no error: it has to
-            # show in the same breath that it has the last block.
-            answer, block = await endpoint.batch(
-                [
-                    ("eth_getLogs", [parameters]),
-                    ("eth_getBlockByNumber", [to_quantity(last), False]),
-                ]
-            )
-            for part in (answer, block):
-                if isinstance(part, RpcError):
-                    raise part
+            answer, block = await _logs_and_block(endpoint, parameters, last, doubts)
             known = parse_block(block)
             if known is None or known.number != last:
                 raise RpcUnknownBlockError(
@@ -195,9 +188,42 @@ class LogReader:
             return LogRange(first, last, known.hash, logs)
 
         what = f"logs of blocks {first} to {last}"
-        if agreed:
-            return await self._pool.agree(what, ask, _parting_of_ranges)
-        return await self._pool.first(what, ask)
+        try:
+            if agreed:
+                return await self._pool.agree(what, ask, _parting_of_ranges)
+            return await self._pool.first(what, ask)
+        except (RpcUnavailableError, RpcRejectedError) as error:
+            if not doubts or isinstance(error, NodesDisagreeError):
+                raise
+            raise RpcRangeError(error.message, rpc_code=0, method="eth_getLogs") from error
+
+
+async def _logs_and_block(
+    endpoint: RpcEndpoint, parameters: dict[str, Any], last: int, doubts: list[RpcError]
+) -> tuple[Any, Any]:
+    """Logs of a range, and its last block.
+
+    A node that is behind answers with fewer logs and no error: it has to show
+    in the same breath that it has the last block. What a shorter range might
+    cure is added to `doubts`.
+    """
+    try:
+        answer, block = await endpoint.batch(
+            [
+                ("eth_getLogs", [parameters]),
+                ("eth_getBlockByNumber", [to_quantity(last), False]),
+            ]
+        )
+        for part in (answer, block):
+            if isinstance(part, RpcError):
+                raise part
+    except RpcAnswerTooLargeError as error:
+        raise RpcRangeError(error.message, rpc_code=0, method="eth_getLogs") from None
+    except RpcError as error:
+        if isinstance(error, RpcTimeoutError) or type(error) is RpcRejectedError:
+            doubts.append(error)
+        raise
+    return answer, block
 
 
 def _checked(answer: Any, wanted: LogFilter, name: str) -> tuple[Log, ...]:
@@ -209,11 +235,7 @@ def _checked(answer: Any, wanted: LogFilter, name: str) -> tuple[Log, ...]:
 
 def _too_long(error: RpcError) -> bool:
     """Whether a shorter range may help; a refusal in unknown words may mean it too."""
-    if isinstance(error, (RpcRangeError, RpcTimeoutError, RpcAnswerTooLargeError)):
-        return True
-    if isinstance(error, (RpcUnknownBlockError, RpcOutcomeUnknownError)):
-        return False
-    return isinstance(error, RpcRejectedError)
+    return isinstance(error, RpcRejectedError) and not isinstance(error, RpcUnknownBlockError)
 
 
 def _parting_of_logs(one: tuple[Log, ...], two: tuple[Log, ...]) -> int | None:

@@ -27,6 +27,7 @@ from millpond.chains.evm.errors import (
     RpcRangeError,
     RpcRateLimitedError,
     RpcRejectedError,
+    RpcServerError,
     RpcUnknownBlockError,
     SendRejectedError,
     UnderpricedError,
@@ -181,6 +182,7 @@ UNKNOWN_BLOCK_WORDS: Final = (
     "state is not available",
     "pruned",
     "not canonical",
+    "not currently canonical",
     "invalid block tag",
     "invalid value blockhash",
     "blockoutofrange",
@@ -193,7 +195,9 @@ UNKNOWN_BLOCK_WORDS: Final = (
 _REVERT_WORDS: Final = ("execution reverted", "vm exception", "vm execution error", "revert")
 _SEND_METHODS: Final = frozenset({"eth_sendRawTransaction", "eth_sendTransaction"})
 _CALL_METHODS: Final = frozenset({"eth_call", "eth_estimateGas"})
+_RATE_CODES: Final = frozenset({429, -32005, -32029})
 _METHOD_CODES: Final = frozenset({-32601, -32004})
+_INTERNAL_ERROR: Final = -32603
 _PARAMETER_CODES: Final = frozenset({-32602, -32600})
 _SUGGESTED = re.compile(r"\[\s*(0x[0-9a-f]{1,16})\s*,\s*(0x[0-9a-f]{1,16})\s*\]")
 _MAX_BLOCKS = re.compile(
@@ -240,20 +244,22 @@ def _read_error(code: int, words: str, said: str, method: str) -> RpcError:
             suggested=_suggested(words),
             max_blocks=_max_blocks(words),
         )
-    if any(phrase in words for phrase in UNKNOWN_BLOCK_WORDS) or code == -32001:
-        return RpcUnknownBlockError(said, rpc_code=code, method=method)
-    if code in {429, -32005, -32029} or any(phrase in words for phrase in RATE_WORDS):
+    if code in _RATE_CODES or any(phrase in words for phrase in RATE_WORDS):
         return RpcRateLimitedError(said)
+    if method in _SEND_METHODS and code == _INTERNAL_ERROR:
+        return RpcServerError(said)  # broken inside, perhaps after the pool had it
+    return _refusal(code, words, method)(said, rpc_code=code, method=method)
+
+
+def _refusal(code: int, words: str, method: str) -> type[RpcRejectedError]:
+    if any(phrase in words for phrase in UNKNOWN_BLOCK_WORDS) or code == -32001:
+        return RpcUnknownBlockError
     if code in _METHOD_CODES:
-        return RpcMethodNotFoundError(said, rpc_code=code, method=method)
-    if method in _CALL_METHODS:
-        found = _send_error(words)
-        if found is not None:
-            return found(said, rpc_code=code, method=method)
-    kind = SendRejectedError if method in _SEND_METHODS else RpcRejectedError
-    if code in _PARAMETER_CODES and method not in _SEND_METHODS:
-        kind = RpcInvalidParameterError
-    return kind(said, rpc_code=code, method=method)
+        return RpcMethodNotFoundError
+    if method in _SEND_METHODS:
+        return SendRejectedError
+    found = _send_error(words) if method in _CALL_METHODS else None
+    return found or (RpcInvalidParameterError if code in _PARAMETER_CODES else RpcRejectedError)
 
 
 def _revert(code: int, words: str, data: Any, method: str) -> bytes | None:

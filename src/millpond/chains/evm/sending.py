@@ -9,6 +9,7 @@ import msgspec
 
 from millpond.chains.evm.errors import (
     AlreadyKnownError,
+    RevertedError,
     RpcError,
     RpcOutcomeUnknownError,
     RpcProtocolError,
@@ -112,19 +113,31 @@ async def _send(pool: NodePool, endpoint: RpcEndpoint, raw: bytes, tx_hash: str)
     for _ in range(_TRIES):
         try:
             await pool.ask(endpoint, ask)
-        except AlreadyKnownError as error:
-            return NodeVerdict(endpoint.name, SendVerdict.KNOWN, error)
-        except RpcRejectedError as error:
-            # After a lost answer "nonce too low" may be about this very transaction.
-            verdict = SendVerdict.REJECTED if doubt is None else SendVerdict.UNKNOWN
-            return NodeVerdict(endpoint.name, verdict, error)
-        except RpcOutcomeUnknownError as error:
-            doubt = error
-            if isinstance(error, RpcTimeoutError):
-                break
         except RpcError as error:
-            verdict = SendVerdict.UNREACHED if doubt is None else SendVerdict.UNKNOWN
-            return NodeVerdict(endpoint.name, verdict, doubt or error)
+            verdict = _verdict(error)
+            if verdict is not SendVerdict.UNKNOWN:
+                # After a lost answer "nonce too low" may be about this very transaction.
+                settled = doubt is None or verdict is SendVerdict.KNOWN
+                return NodeVerdict(
+                    endpoint.name, verdict if settled else SendVerdict.UNKNOWN, doubt or error
+                )
+            doubt = error
+            if not isinstance(error, RpcOutcomeUnknownError) or isinstance(error, RpcTimeoutError):
+                break
         else:
             return NodeVerdict(endpoint.name, SendVerdict.ACCEPTED)
     return NodeVerdict(endpoint.name, SendVerdict.UNKNOWN, doubt)
+
+
+def _verdict(error: RpcError) -> SendVerdict:
+    match error:
+        case AlreadyKnownError():
+            return SendVerdict.KNOWN
+        case RevertedError():
+            # hardhat mines what reverts, and says so as if it had refused it.
+            return SendVerdict.UNKNOWN
+        case RpcRejectedError():
+            return SendVerdict.REJECTED
+        case RpcOutcomeUnknownError():
+            return SendVerdict.UNKNOWN
+    return SendVerdict.UNREACHED

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -19,14 +19,14 @@ from tests.chains.evm.tx import cases_fees, cases_nonces, cases_sending
 from tests.chains.evm.tx.conftest import GROUNDS
 from tests.chains.evm.tx.scene import Scene
 
-Case: TypeAlias = Callable[[Scene], Awaitable[None]]
+Case: TypeAlias = Callable[[Scene], Coroutine[Any, Any, None]]
 
-GROUPS: dict[str, list[Case]] = {
+GROUPS: dict[str, Sequence[Any]] = {
     "Sending and confirming": cases_sending.CASES,
     "Nonces": cases_nonces.CASES,
     "Fees, replacements, reorganisations, gas": cases_fees.CASES,
 }
-CASES = [case for group in GROUPS.values() for case in group]
+CASES: list[Any] = [case for group in GROUPS.values() for case in group]
 SECOND_OPINION = {
     "plain",
     "underpriced",
@@ -78,5 +78,5 @@ def test_the_page_lists_exactly_the_cases_that_are_tested():
     assert "\n".join(rows()) in PAGE.read_text()
 
 
-def _words(case: Case) -> str:
+def _words(case: Any) -> str:
     return re.sub(r"\s+", " ", (case.__doc__ or "").strip())

@@ -1,0 +1,132 @@
+"""Ordering operations and reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import ColumnElement, RowMapping, insert, select, update
+
+from millpond.chains.evm.operations.effect import KIND, payload_of
+from millpond.chains.evm.operations.model import (
+    Operation,
+    OperationConflictError,
+    OperationState,
+    Order,
+)
+from millpond.chains.evm.operations.tables import operation_table
+from millpond.chains.evm.tx import lane_of
+from millpond.errors import NotFoundError
+from millpond.intents import Intent, Intents
+from millpond.intents.errors import IntentConflictError
+from millpond.store import Tx
+
+_C = operation_table.c
+MAX_LISTED = 1_000
+_HAD_NO_EFFECT = frozenset({OperationState.REVERTED, OperationState.FAILED})
+
+
+class Operations:
+    """The operations of one database.
+
+    Args:
+        intents: Where their intents are.
+    """
+
+    def __init__(self, intents: Intents) -> None:
+        self._intents = intents
+
+    async def order(self, tx: Tx, order: Order, *, actor: str, again: bool = False) -> Operation:
+        """Order an operation; the same order is answered with the first.
+
+        Args:
+            tx: The transaction.
+            order: What is wanted.
+            actor: Who wants it.
+            again: Try once more what reverted or failed: it had no effect but gas.
+
+        Raises:
+            OperationConflictError: The key was used for another transaction.
+        """
+        earlier = await self._select(tx, _C.key == order.key)
+        attempt = earlier[0].attempt if earlier else 1
+        renew = bool(earlier) and again and earlier[0].state in _HAD_NO_EFFECT
+        intent = await self._intent(tx, order, attempt + renew, actor)
+        if earlier and not renew:
+            return earlier[0]
+        operation = _ordered(order, intent, attempt + renew, self._intents.clock.now_ms())
+        values = msgspec.structs.asdict(operation)
+        if renew:
+            await tx.execute(update(operation_table).where(_C.key == order.key).values(values))
+        else:
+            await tx.execute(insert(operation_table).values(values))
+        return operation
+
+    async def _intent(self, tx: Tx, order: Order, attempt: int, actor: str) -> Intent:
+        try:
+            return await self._intents.create(
+                tx,
+                KIND,
+                f"{order.key}#{attempt}",
+                payload_of(order.call),
+                lane=lane_of(order.chain_id, order.signer),
+                actor=actor,
+                reason=order.what,
+            )
+        except IntentConflictError:
+            raise OperationConflictError(
+                "that order was given before with another transaction", key=order.key
+            ) from None
+
+    async def get(self, tx: Tx, key: str) -> Operation:
+        """One operation.
+
+        Raises:
+            NotFoundError: It was never ordered.
+        """
+        found = await self._select(tx, _C.key == key)
+        if not found:
+            raise NotFoundError("no operation has that key", key=key)
+        return found[0]
+
+    async def of_group(self, tx: Tx, group: str) -> list[Operation]:
+        """Those of a group, oldest first."""
+        return await self._select(tx, _C.group == group)
+
+    async def _select(self, tx: Tx, where: ColumnElement[bool]) -> list[Operation]:
+        query = (
+            select(operation_table)
+            .where(where)
+            .order_by(_C.created_ms, _C.intent_id)
+            .limit(MAX_LISTED)
+        )
+        rows: Sequence[RowMapping] = (await tx.execute(query)).mappings().all()
+        return [_operation(row) for row in rows]
+
+
+def _ordered(order: Order, intent: Intent, attempt: int, now_ms: int) -> Operation:
+    return Operation(
+        key=order.key,
+        group=order.group,
+        what=order.what,
+        chain_id=order.chain_id,
+        signer=order.signer,
+        target=order.call.to,
+        artifact=order.artifact,
+        intent_id=intent.id,
+        attempt=attempt,
+        state=OperationState.UNDER_WAY,
+        contract=None,
+        tx_hash=None,
+        block_number=None,
+        gas_used=None,
+        reason="",
+        created_ms=now_ms,
+        ended_ms=None,
+    )
+
+
+def _operation(row: RowMapping) -> Operation:
+    values = dict(row)
+    values["state"] = OperationState(values["state"])
+    return Operation(**values)
