@@ -59,29 +59,22 @@ def _import_seconds(module: str) -> float:
     return round(float(done.stdout), 3)
 
 
-def run(quick: bool) -> Iterator[dict[str, Any]]:  # noqa: FBT001
+def run(quick: bool) -> Iterator[dict[str, Any]]:  # noqa: FBT001 - the call of every benchmark
     """Logs decoded a second, and seconds that imports take."""
     count = 20_000 if quick else 200_000
     table = EventTable(artifact("StakingPool").abi)
     answer = _logs(count, table.topic("Deposited"))
     logs = parse_logs(msgspec.json.decode(answer))
-    yield {
-        "what": "logs read from JSON, put in order and decoded to events",
-        "per_second": _per_second(
+    few = logs[: count // 10]
+    figures: dict[str, tuple[int, Callable[[], object]]] = {
+        "events_from_json": (
             count,
             lambda: [table.decode(log) for log in parse_logs(msgspec.json.decode(answer))],
         ),
-        "logs": count,
+        "events_from_logs": (count, lambda: [table.decode(log) for log in logs]),
+        "events_by_eth_abi": (len(few), lambda: _library(few)),
     }
-    yield {
-        "what": "logs decoded to events",
-        "per_second": _per_second(count, lambda: [table.decode(log) for log in logs]),
-        "logs": count,
-    }
-    yield {
-        "what": "logs decoded by eth-abi",
-        "per_second": _per_second(count // 10, lambda: _library(logs[: count // 10])),
-        "logs": count // 10,
-    }
+    for figure, (done, work) in figures.items():
+        yield {"figure": figure, "value": _per_second(done, work), "unit": "1/s", "logs": done}
     for module in ("millpond.chains.evm.contracts", "millpond.chains.evm.nodes", "eth_abi"):
-        yield {"what": f"import {module}", "seconds": _import_seconds(module)}
+        yield {"figure": f"import_{module}", "value": _import_seconds(module), "unit": "s"}

@@ -18,12 +18,13 @@ from millpond.staking.errors import (
     WithdrawalStateError,
     WithdrawalTooSmallError,
 )
+from millpond.staking.paying import NO_GAS, HotWallet
 from millpond.staking.pools import PoolState, change_pool
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals import rows
 from millpond.staking.withdrawals.effect import WithdrawalEffect, payload_of
 from millpond.staking.withdrawals.model import Withdrawal, WithdrawalState
-from millpond.staking.withdrawals.run import NO_GAS, HotWallet, WithdrawalRun
+from millpond.staking.withdrawals.run import WithdrawalRun
 from millpond.staking.withdrawals.service import Withdrawals
 from millpond.store import Store
 from tests.staking.chain import wallet

@@ -45,7 +45,11 @@ class RewardClaims(Protocol):
     """
 
     async def reservation(self, tx: Tx, pool: StakingPool, event: Event) -> str | None:
-        """The pending transfer that reserved what this event paid or kept; None: none is open."""
+        """The pending transfer that reserved what this event paid; None: none is open.
+
+        What was kept by the contract is owed still, by another account: then what
+        was reserved has been given back, and nothing is named.
+        """
 
     async def booked(self, tx: Tx, pool: StakingPool, event: Event) -> None:
         """It is confirmed and booked."""
@@ -163,7 +167,7 @@ class Bookkeeper:
             return
         await queue.flush()
         reserved = None
-        if event.kind is EventKind.REWARD_PAID:
+        if event.kind in REWARD_PAYMENTS:
             reserved = await self._claims.reservation(tx, pool, event)
         transfer = transfer_of(pool, event)
         if reserved is not None:

@@ -20,7 +20,7 @@ from millpond.store.sql import insert_or_ignore
 PPM = 1_000_000
 """Weights are whole millionths: a weight of 1 is 1,000,000."""
 
-MAX_CONFIRMATIONS = 200
+MAX_CONFIRMATIONS = 100
 MAX_POOLS = 1_000
 
 _POOL_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}", re.ASCII)
@@ -207,7 +207,7 @@ def check_terms(pool: StakingPool) -> None:
         (0 <= pool.token.decimals <= 36, "a token has 0 to 36 decimals"),
         (pool.token.chain_id == pool.chain_id, "a pool's token is on the pool's chain"),
         ((pool.kind is PoolKind.VAULT) == (pool.share is not None), "a vault has shares"),
-        (1 <= pool.confirmations <= MAX_CONFIRMATIONS, "1 to 200 confirmations"),
+        (1 <= pool.confirmations <= MAX_CONFIRMATIONS, "1 to 100 confirmations"),
         (pool.reward_per_minute >= 0, "a reward rate is not negative"),
         (pool.epoch_s > 0, "an epoch lasts a second at least"),
         (0 <= pool.weight_ppm <= PPM, "a weight is between 0 and 1"),

@@ -22,6 +22,13 @@ DEV_ACCOUNTS = (
     "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720",
 )
 
+DEV_KEYS = (
+    "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
+    "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
+    "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
+)
+"""Keys of the first of these accounts: play money, for the demo."""
+
 
 class DevevmParams(msgspec.Struct, frozen=True, kw_only=True):
     """How a devevm behaves."""

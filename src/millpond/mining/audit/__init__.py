@@ -6,7 +6,7 @@ from transfers, statistics from the share log, each block's split from its
 window, and holds blocks, payouts and the wallet against what the daemon says.
 """
 
-from millpond.mining.audit.report import Report, Row, Verdict
 from millpond.mining.audit.run import AuditedCoin, AuditedPool, audit
+from millpond.money.report import Report, Row, Verdict
 
 __all__ = ["AuditedCoin", "AuditedPool", "Report", "Row", "Verdict", "audit"]

@@ -10,7 +10,6 @@ from sqlalchemy import select
 
 from millpond.chains.coins import Coin
 from millpond.mining.accounts import miner_owner, pool_wallet, risk
-from millpond.mining.audit.report import Row, compare, only_drifts
 from millpond.mining.blocks import rows as block_rows
 from millpond.mining.blocks.crediting import WindowSource, line_account, lines_of, split_reward
 from millpond.mining.blocks.model import Block, BlockState, Credit, block_of
@@ -22,6 +21,7 @@ from millpond.mining.sharelog.records import Position
 from millpond.money.accounts import Account, AccountType
 from millpond.money.ledger import Ledger
 from millpond.money.model import Kind, Posted
+from millpond.money.report import Row, compare, only_drifts
 from millpond.store import Tx
 
 _CREDIT_OF = {

@@ -17,7 +17,6 @@ from millpond.chains.coins import Coin
 from millpond.intents import rows as intent_rows
 from millpond.intents.model import Intent
 from millpond.mining.accounts import pool_wallet
-from millpond.mining.audit.report import Row, compare, only_drifts
 from millpond.mining.blocks.model import Block, BlockState, Credit, block_of
 from millpond.mining.blocks.tables import block
 from millpond.mining.blocks.walletwatch import booked_outpoints
@@ -27,6 +26,7 @@ from millpond.mining.payouts.service import pending_id
 from millpond.mining.payouts.tables import payout_batch_table, payout_table
 from millpond.money.ledger import Ledger
 from millpond.money.model import Kind
+from millpond.money.report import Row, compare, only_drifts
 from millpond.store import Tx
 
 _OURS = frozenset({"generate", "immature"})

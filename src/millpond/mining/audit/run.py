@@ -22,7 +22,6 @@ from millpond.mining.audit.chain import (
     check_payouts,
     check_wallet,
 )
-from millpond.mining.audit.report import Report, Row, Verdict, unknown
 from millpond.mining.audit.shares import (
     check_chain,
     check_folds,
@@ -33,6 +32,7 @@ from millpond.mining.audit.shares import (
 from millpond.mining.sharelog.errors import ShareLogCorruptError
 from millpond.mining.sharelog.reader import ShareLogReader
 from millpond.money.ledger import Ledger
+from millpond.money.report import Report, Row, Verdict, unknown
 from millpond.store import Store
 
 _LOOKS = 3

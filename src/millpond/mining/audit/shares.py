@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
-from millpond.mining.audit.report import Row, compare, only_drifts
 from millpond.mining.blocks.pps import terms_held
 from millpond.mining.blocks.tables import block, pps_account
 from millpond.mining.folds.deltas import Tally
@@ -25,6 +24,7 @@ from millpond.mining.folds.tables import (
 from millpond.mining.rewards.pps import FRACTION_BITS
 from millpond.mining.sharelog.reader import ShareLogReader
 from millpond.mining.sharelog.records import BlockMark, DecodedGroup, Position
+from millpond.money.report import Row, compare, only_drifts
 from millpond.store import Tx
 
 _BATCH = 500

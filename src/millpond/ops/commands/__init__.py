@@ -13,6 +13,7 @@ from millpond.ops.commands import (
     audit,
     config,
     database,
+    deploy,
     doctor,
     init,
     mine,
@@ -20,6 +21,8 @@ from millpond.ops.commands import (
     notify,
     parts,
     payout,
+    staking,
+    tasks,
     up,
 )
 
@@ -30,6 +33,9 @@ REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     doctor.register,
     database.register,
     payout.register,
+    deploy.register,
+    staking.register,
+    tasks.register,
     audit.register,
     config.register,
     mine.register,

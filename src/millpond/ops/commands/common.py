@@ -23,6 +23,10 @@ ConfigOption = Annotated[
         help="The configuration; without one, the demo on the embedded devchain.",
     ),
 ]
+ChainOption = Annotated[
+    str | None, typer.Option("--chain", help="Name of the EVM chain; needed if there are several.")
+]
+ActorOption = Annotated[str, typer.Option(envvar="USER", help="Who; it is written down.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -35,3 +39,12 @@ def read_config(path: Path | None) -> Config:
     from millpond.ops.config import load
 
     return load(path, os.environ)
+
+
+def shown_time(at_ms: int | None) -> str:
+    """A time for people: UTC, to the second; `-` for none."""
+    if at_ms is None:
+        return "-"
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
