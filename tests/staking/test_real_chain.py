@@ -26,13 +26,14 @@ from millpond.staking.deposits import Deposits, Prepared
 from millpond.staking.errors import DepositRefusedError
 from millpond.staking.indexer import Indexer
 from millpond.staking.info import pool_info, record
+from millpond.staking.paying import HotWallet
 from millpond.staking.pools import PoolKind, StakingPool, Token, create_pool
 from millpond.staking.positions import get_position
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals import rows
 from millpond.staking.withdrawals.effect import WithdrawalEffect
 from millpond.staking.withdrawals.model import Withdrawal, WithdrawalState
-from millpond.staking.withdrawals.run import HotWallet, WithdrawalRun
+from millpond.staking.withdrawals.run import WithdrawalRun
 from millpond.staking.withdrawals.service import Withdrawals
 from millpond.store import Store
 from tests.support.evm_nodes import KEYS, Anvil, Node
@@ -167,7 +168,7 @@ class Site:
         """Until nothing is new."""
         for _ in range(20):
             (progress,) = await self.indexer.run_once()
-            if not progress.blocks and not progress.undone:
+            if progress.idle:
                 return
         raise AssertionError("the indexer comes to an end")
 
