@@ -37,15 +37,13 @@ def staking_tasks(config: Config, rooms: StakingRooms, clock: Clock) -> list[Tas
         return ", ".join(said) or "no pools"
 
     async def payments() -> str:
-        paid = [
-            _paid(each.pool_id, each.payees, each.waits)
+        said = [
+            f"{each.pool_id}: {each.payees} sent" + (f", {each.waits}" if each.waits else "")
             for each in await rooms.withdrawal_run.run_once()
         ]
-        paid += [
-            _paid(f"rewards of {each.pool_id}", each.payees, each.waits)
-            for each in await rooms.claim_run.run_once()
-        ]
-        return ", ".join(paid) or "no pools"
+        claims = await rooms.claim_run.run_once()
+        said += [f"rewards of {pool_id}: {waits}" for pool_id, waits in claims.items() if waits]
+        return ", ".join(said) or "no pools"
 
     async def prices() -> str:
         return msgspec.json.encode(await rooms.oracle.refresh_all()).decode()
@@ -79,7 +77,3 @@ def _epochs(closed: list[int]) -> str:
     if not closed:
         return "nothing to close"
     return f"closed {closed[0]}" + (f" to {closed[-1]}" if len(closed) > 1 else "")
-
-
-def _paid(what: str, payees: int, waits: str) -> str:
-    return f"{what}: {payees} sent" + (f", {waits}" if waits else "")
