@@ -38,7 +38,7 @@ class Rig:
         for _ in range(50):
             (progress,) = await self.indexer.run_once()
             count += progress.events
-            if not progress.blocks and not progress.undone:
+            if progress.idle:
                 return count
         raise AssertionError("the indexer comes to an end")
 

@@ -25,7 +25,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 DEVCHAIN_LOGIN = "devchain"
 """User and password of the embedded chain: play money, on the loopback only."""
 
-PartName = Literal["devchain", "devevm", "edge", "worker", "staking", "api", "miner"]
+PartName = Literal["devchain", "devevm", "edge", "worker", "chains", "api", "miner"]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
