@@ -129,11 +129,13 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def _lines(pool: PoolStatus) -> list[str]:
+    closed = "none closed yet" if pool.last_epoch is None else f"{pool.last_epoch} closed last"
+    stopped = f", stands still: {pool.stopped}" if pool.stopped else ""
     return [
         f"{pool.pool_id}  {pool.kind} on chain {pool.chain_id}, {pool.state}",
-        f"  staked     {pool.staked} by {pool.stakers}",
-        f"  funded     {pool.reserve} left to distribute, {pool.owed} owed and not claimed",
-        f"  epochs     {pool.last_epoch}",
-        f"  withdrawals {pool.waiting} open",
-        f"  indexed    to block {pool.booked_block}{f', {pool.stopped}' if pool.stopped else ''}",
+        f"  staked       {pool.staked} by {pool.stakers}",
+        f"  rewards      {pool.reserve} left to distribute, {pool.owed} distributed, not claimed",
+        f"  epochs       {closed}",
+        f"  withdrawals  {pool.waiting} open",
+        f"  indexed      to block {pool.indexed}, {pool.behind} behind{stopped}",
     ]

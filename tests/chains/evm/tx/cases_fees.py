@@ -127,7 +127,7 @@ async def base_fee_above_the_cap(scene: Scene) -> None:
     scene.set_up(settings(max_fee=20 * GWEI))
     scene.base_fee(100 * GWEI)
     intent = await scene.give()
-    for _ in range(70):
+    for _ in range(8):
         await scene.work(1)
     assert await scene.state(intent) is S.CREATED
     assert await scene.nonces() == []
@@ -146,7 +146,7 @@ async def too_cheap_and_forgotten(scene: Scene) -> None:
     (attempt,) = await scene.attempts()
     scene.node.drop(attempt.tx_hash)
     scene.base_fee(100 * GWEI)
-    for _ in range(70):
+    for _ in range(8):
         await scene.work(1)
     found = await scene.get(intent)
     assert (found.state, found.tries, found.sends) == (S.SENT, 0, 1)
@@ -342,7 +342,7 @@ async def no_estimate(scene: Scene) -> None:
     words = "gas required exceeds allowance (30000000)"
     scene.proxy.always["eth_estimateGas"] = proxy.error(words)
     intent = await scene.give()
-    for _ in range(70):
+    for _ in range(8):
         await scene.work(1)
     assert await scene.state(intent) is S.CREATED
     assert await scene.alerted() == {"evm_waits"}

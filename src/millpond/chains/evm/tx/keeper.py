@@ -176,11 +176,10 @@ class Keeper:
             nonces = await rows.nonces(tx, chain_id, signer, states=_OPEN, limit=depth)
             # What the chain has forgotten although it was final.
             undone = await rows.nonces(
-                tx, chain_id, signer, states={_N.DONE}, since=count, limit=depth
+                tx, chain_id, signer, states={_N.DONE, _N.FOREIGN}, since=count, limit=depth
             )
             nonces = sorted((*nonces, *undone), key=lambda nonce: nonce.nonce)
-            since = min((nonce.nonce for nonce in nonces), default=0)
-            attempts = await rows.newest_attempts(tx, chain_id, signer, since=since)
+            attempts = await rows.newest_attempts(tx, chain_id, signer, since=count)
             ids = {nonce.intent_id for nonce in nonces if nonce.intent_id is not None}
             intents = {found: await fetch(tx, found) for found in sorted(ids)}
         return nonces, attempts, intents
@@ -192,7 +191,7 @@ class Keeper:
             await self._passed(seen, nonce)
         elif nonce.state is _N.DONE:
             await self._undone(seen, nonce)
-        elif nonce.state in {_N.FREE, _N.RESERVED}:
+        elif nonce.state in {_N.FREE, _N.RESERVED, _N.FOREIGN}:
             await self._gap(seen, nonce)
         elif nonce.state is _N.FILLING:
             await self._fill(seen, nonce)
@@ -232,10 +231,12 @@ class Keeper:
 
     async def _undone(self, seen: _Round, nonce: Nonce) -> None:
         """A reorganisation deeper than the confirmations: send again what had been final."""
-        for attempt in await self._attempts(nonce):
-            if attempt.state is AttemptState.MINED and self._old(seen, attempt):
-                await self._transactions.deliver(attempt)
-                seen.sent_again.append(nonce.nonce)
+        (mined,) = [a for a in await self._attempts(nonce) if a.state is AttemptState.MINED]
+        if await self._access.receipt(mined.tx_hash) is not None:
+            # Only the count was old.
+            return
+        if self._old(seen, mined):
+            await self._again(seen, mined)
         async with self._transactions.store.begin() as tx:
             await self._transactions.alerts.raise_(
                 tx,
@@ -247,8 +248,12 @@ class Keeper:
             )
 
     async def _gap(self, seen: _Round, nonce: Nonce) -> None:
-        """Nobody has signed with it; if later ones wait for it, use it up."""
-        if not seen.holds_up(nonce):
+        """Nothing of anybody's has it; if later ones wait for it, use it up.
+
+        Also one that a stranger had until the chain was reorganised, deeper
+        than the confirmations: what we once signed with it must stay dead.
+        """
+        if not seen.holds_up(nonce) and nonce.nonce not in seen.attempts:
             return
         intent = seen.intent(nonce)
         if intent is not None and intent.leased(seen.now_ms):
@@ -351,8 +356,8 @@ class Keeper:
         Raises:
             NonceLostError: Something has.
         """
-        if newest is not None and newest.intent_id is not None:
-            intent = await fetch(tx, newest.intent_id, lock=True)
+        if nonce.intent_id is not None:
+            intent = await fetch(tx, nonce.intent_id, lock=True)
             wanted = FINAL if nonce.state is _N.FILLING else _SENT
             if intent.state not in wanted:
                 raise NonceLostError("the intent has moved on", nonce=nonce.nonce)
