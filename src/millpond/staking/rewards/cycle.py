@@ -16,10 +16,12 @@ from sqlalchemy import select, update
 from millpond.alerts import Alerts, Severity
 from millpond.clock import Clock, Entropy
 from millpond.money.errors import InsufficientFundsError
+from millpond.risk import Function, RiskEngine
 from millpond.staking.pools import PoolKind, PoolState, StakingPool, get_pool, list_pools
 from millpond.staking.rewards.epochs import Epochs
 from millpond.staking.rewards.model import Epoch
 from millpond.staking.rewards.tables import run_table
+from millpond.staking.withdrawals.model import PRODUCT
 from millpond.store import Store, Tx
 from millpond.store.retry import retrying
 from millpond.store.sql import insert_or_ignore
@@ -40,6 +42,24 @@ class Gate(Protocol):
 
     async def held_because(self, tx: Tx, pool: StakingPool) -> str | None:
         """Say why no epoch of the pool may be closed now; None: it may."""
+
+
+class RiskGate:
+    """Holds rewards back while a pause or a breaker of the risk engine holds them."""
+
+    def __init__(self, risk: RiskEngine) -> None:
+        self._risk = risk
+
+    async def held_because(self, tx: Tx, pool: StakingPool) -> str | None:
+        """The reason of whoever or whatever holds them."""
+        hold = await self._risk.held(
+            tx,
+            Function.REWARDS,
+            product=PRODUCT,
+            pool_id=pool.pool_id,
+            asset=pool.asset.code,
+        )
+        return None if hold is None else f"rewards are held: {hold.reason}"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

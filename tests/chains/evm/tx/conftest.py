@@ -74,12 +74,17 @@ async def proxy(node: Node) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def scene(store: Store, proxy: Proxy, node: Node) -> AsyncIterator[Scene]:
+async def nodes(proxy: Proxy, node: Node) -> AsyncIterator[Nodes]:
     # No circuit opens: the clock stands still unless a test moves it.
     settings = NodesSettings(fail_after=1_000_000)
     endpoint = RpcEndpoint(proxy.url)
     nodes = Nodes([endpoint], chain_id=node.chain_id, clock=ManualClock(), settings=settings)
+    yield nodes
+    await nodes.close()
+
+
+@pytest.fixture
+async def scene(store: Store, nodes: Nodes, proxy: Proxy, node: Node) -> Scene:
     scene = Scene(store, NodesAccess(nodes), node, proxy)
     await scene.fund()
-    yield scene
-    await nodes.close()
+    return scene

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from millpond.chains.evm.contracts import Contract
+from millpond.chains.evm.nodes import Nodes
 from millpond.chains.evm.proposals import (
     ProposalState,
     ProposalStateError,
@@ -46,7 +47,7 @@ def test_the_hash_of_a_known_transaction_of_a_real_safe():
 class Treasury:
     """A Safe of three owners, two of whom must sign, on the scene's node."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, nodes: Nodes) -> None:
         self.scene = scene
         found = artifact("TestSafe")
         contract = Contract(None, found["abi"])
@@ -57,8 +58,7 @@ class Treasury:
         self.contract = Contract(address, found["abi"])
         self.address = self.contract.address
         scene.node.set_balance(self.address, WEI)
-        reader: Any = scene.access._nodes
-        self.proposals = SafeProposals(scene.intents, scene.access.chain_id, reader)
+        self.proposals = SafeProposals(scene.intents, scene.access.chain_id, nodes)
         effect = SafeEffect(self.proposals, scene.intents)
         handler = EvmTransactionHandler(scene.transactions, effect)
         scene.runner = Runner(scene.intents, [handler], "w1")
@@ -88,8 +88,8 @@ class Treasury:
 
 
 @pytest.fixture
-def treasury(scene: Scene) -> Treasury:
-    return Treasury(scene)
+def treasury(scene: Scene, nodes: Nodes) -> Treasury:
+    return Treasury(scene, nodes)
 
 
 async def test_two_of_three_owners_sign_and_it_is_executed_once(scene: Scene, treasury: Treasury):
