@@ -18,6 +18,7 @@ from millpond.clock import Clock, Entropy
 from millpond.money.errors import InsufficientFundsError
 from millpond.risk import Function, RiskEngine
 from millpond.staking.pools import PoolKind, PoolState, StakingPool, get_pool, list_pools
+from millpond.staking.rewards import rows
 from millpond.staking.rewards.epochs import Epochs
 from millpond.staking.rewards.model import Epoch
 from millpond.staking.rewards.tables import run_table
@@ -157,6 +158,9 @@ class RewardCycle:
         return await retrying(self._store, one, clock=self._clock, entropy=self._entropy)
 
     async def _held(self, tx: Tx, pool_id: str) -> str:
+        disputed = await rows.first_disputed(tx, pool_id)
+        if disputed is not None:
+            return f"epoch {disputed} is disputed; somebody has to look and accept it"
         if self._gate is None:
             return ""
         return await self._gate.held_because(tx, await get_pool(tx, pool_id)) or ""
