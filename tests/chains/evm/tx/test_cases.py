@@ -29,23 +29,15 @@ GROUPS: dict[str, Sequence[Any]] = {
 CASES: list[Any] = [case for group in GROUPS.values() for case in group]
 SECOND_OPINION = {
     "plain",
-    "underpriced",
-    "no_money_to_send",
-    "dropped_by_the_pool",
     "one_after_the_other",
-    "died_stored",
     "foreign_after_signing",
     "reserved_and_ended",
     "reserved_and_overtaken",
     "abandoned_sent",
     "hole",
-    "stuck",
     "no_tip",
     "several_replacements",
     "base_fee_jumps",
-    "at_the_cap",
-    "reorganised",
-    "reorganised_and_forgotten",
     "reorganised_to_another_attempt",
     "reverted",
 }
