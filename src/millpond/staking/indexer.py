@@ -199,6 +199,8 @@ class Indexer:
         booked_to = max(at.booked_number, min(step.last, step.head - pool.confirmations + 1))
         waiting = await recording.seen_to(tx, pool.pool_id, booked_to)
         due = waiting + [event for event in new if event.block_number <= booked_to]
+        if step.head - step.last <= self._settings.checked_depth:
+            await self._books.count(tx, pool, due)
         # The ledger first: it takes its locks in an order of its own.
         withdrawals = await self._books.book(tx, pool, due)
         await recording.mark_booked(tx, pool.pool_id, waiting)
