@@ -33,6 +33,7 @@ from millpond.staking.rewards.paying import ClaimEffect, ClaimRun
 from millpond.staking.rewards.posting import Posting, PostingEffect
 from millpond.staking.withdrawals.effect import WithdrawalEffect
 from millpond.staking.withdrawals.model import PRODUCT
+from millpond.staking.withdrawals.queue import QueueEffect, QueueRun
 from millpond.staking.withdrawals.run import WithdrawalRun
 from millpond.staking.withdrawals.service import Withdrawals
 from millpond.store import Store
@@ -49,6 +50,7 @@ class StakingRooms:
         indexer: From chains to books.
         withdrawals: Requests.
         withdrawal_run: From requests to batches.
+        queue_run: Pays the queues of vaults.
         claim_run: From claims to batches.
         rewards: Epochs.
         posting: Roots of vaults' epochs.
@@ -69,6 +71,7 @@ class StakingRooms:
     indexer: Indexer
     withdrawals: Withdrawals
     withdrawal_run: WithdrawalRun
+    queue_run: QueueRun
     claim_run: ClaimRun
     rewards: RewardCycle
     posting: Posting
@@ -148,6 +151,16 @@ def staking_rooms(
             ids=ids,
             settings=config.staking,
         ),
+        queue_run=QueueRun(
+            store,
+            intents,
+            risk,
+            nodes,
+            wallets,
+            alerts=alerts,
+            ids=ids,
+            settings=config.staking,
+        ),
         claim_run=ClaimRun(
             store, intents, claims, wallets, alerts=alerts, ids=ids, settings=config.staking
         ),
@@ -173,6 +186,7 @@ def staking_rooms(
             [
                 WithdrawalEffect(withdrawals, alerts),
                 ClaimEffect(claims, alerts),
+                QueueEffect(),
                 PostingEffect(store, intents, alerts),
                 OperationEffect(clock),
             ],

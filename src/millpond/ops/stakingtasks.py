@@ -42,6 +42,8 @@ def staking_tasks(config: Config, rooms: StakingRooms, clock: Clock) -> list[Tas
             for each in await rooms.withdrawal_run.run_once()
         ]
         claims = await rooms.claim_run.run_once()
+        queues = await rooms.queue_run.run_once()
+        said += [f"queue of {pool_id}: {waits}" for pool_id, waits in queues.items() if waits]
         said += [f"rewards of {pool_id}: {waits}" for pool_id, waits in claims.items() if waits]
         return ", ".join(said) or "no pools"
 

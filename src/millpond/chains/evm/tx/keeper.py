@@ -102,6 +102,11 @@ class Keeper:
         """The chain is past it: end what nobody else will end, when that is for good."""
         if nonce.nonce >= seen.deep_count or nonce.state is _N.USED:
             return
+        if nonce.state in {_N.FREE, _N.RESERVED}:
+            # Its intent has signed nothing with it, and gets another.
+            async with self._transactions.store.begin() as tx:
+                await rows.change(tx, nonce, now_ms=seen.now_ms, state=_N.FOREIGN, intent_id=None)
+            return
         mined = None
         for attempt in await self._attempts(nonce):
             if await self._access.receipt(attempt.tx_hash) is not None:
