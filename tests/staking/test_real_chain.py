@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from eth_account.signers.local import LocalAccount
 
@@ -26,13 +27,15 @@ from millpond.staking.deposits import Deposits, Prepared
 from millpond.staking.errors import DepositRefusedError
 from millpond.staking.indexer import Indexer
 from millpond.staking.info import pool_info, record
+from millpond.staking.paying import HotWallet
 from millpond.staking.pools import PoolKind, StakingPool, Token, create_pool
 from millpond.staking.positions import get_position
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals import rows
 from millpond.staking.withdrawals.effect import WithdrawalEffect
 from millpond.staking.withdrawals.model import Withdrawal, WithdrawalState
-from millpond.staking.withdrawals.run import HotWallet, WithdrawalRun
+from millpond.staking.withdrawals.queue import ILLIQUID, QueueEffect, QueueRun
+from millpond.staking.withdrawals.run import WithdrawalRun
 from millpond.staking.withdrawals.service import Withdrawals
 from millpond.store import Store
 from tests.support.evm_nodes import KEYS, Anvil, Node
@@ -104,7 +107,17 @@ class Site:
         signer = KeySigner(bytes.fromhex(KEYS[OPERATOR][2:]))
         transactions = Transactions(self.intents, access, [signer], settings, self.alerts)
         effect = WithdrawalEffect(self.withdrawals, self.alerts)
-        self.runner = Runner(self.intents, [EvmTransactionHandler(transactions, effect)], "w1")
+        handlers = [EvmTransactionHandler(transactions, e) for e in (effect, QueueEffect())]
+        self.runner = Runner(self.intents, handlers, "w1")
+        self.queue = QueueRun(
+            store,
+            self.intents,
+            self.risk,
+            {node.chain_id: nodes},
+            {node.chain_id: HotWallet(access, operator)},
+            alerts=self.alerts,
+            ids=self.ids,
+        )
         self.indexer = Indexer(
             store,
             {node.chain_id: nodes},
@@ -128,6 +141,17 @@ class Site:
             start_block=1,
             confirmations=2,
             reward_per_minute=ONE,
+        )
+        engine = self._deploy("RiskEngine", *roles)
+        vault = ("Vault", self.token.address, "Vault", "vBTCD", engine, *roles)
+        self.vault = Contract.named("Vault", self._deploy(*vault))
+        self.vault_pool = msgspec.structs.replace(
+            self.pool,
+            pool_id="btcd-vault",
+            kind=PoolKind.VAULT,
+            share=Token("vBTCD", "vBTCD", 24, node.chain_id, self.vault.address),
+            contract=self.vault.address,
+            rewards_contract=None,
         )
         for who in (ANN, BEN, OWNER):
             self.send(OWNER, self.token, "mint", self._address(who), 1_000 * ONE)
@@ -167,7 +191,7 @@ class Site:
         """Until nothing is new."""
         for _ in range(20):
             (progress,) = await self.indexer.run_once()
-            if not progress.blocks and not progress.undone:
+            if progress.idle:
                 return
         raise AssertionError("the indexer comes to an end")
 
@@ -179,10 +203,10 @@ class Site:
                 return
         raise AssertionError("the runner comes to rest")
 
-    async def position(self, who: int) -> int:
+    async def position(self, who: int, pool_id: str = POOL) -> int:
         """The confirmed position."""
         async with self.store.read() as tx:
-            return (await get_position(tx, POOL, self._address(who))).balance
+            return (await get_position(tx, pool_id, self._address(who))).balance
 
     async def ask(self, who: int, amount: int) -> Withdrawal:
         """Request a withdrawal."""
@@ -218,6 +242,7 @@ async def site(store: Store, node: Node) -> AsyncIterator[Site]:
     made = Site(store, node, nodes)
     async with store.begin() as tx:
         await create_pool(tx, made.pool, made.clock)
+        await create_pool(tx, made.vault_pool, made.clock)
     yield made
     await nodes.close()
 
@@ -289,4 +314,43 @@ async def test_figures_of_a_pool_and_what_its_deposits_need(site: Site) -> None:
     assert (info.tvl, info.stakers, info.reserve) == (10 * ONE, 1, 100 * ONE)
     assert info.apr_ppm == 52_560_000_000, "one a minute for ten is 52,560 times a year"
     assert info.runs_out_s == 6_000
+    await site.audit()
+
+
+async def test_a_vault_is_left_through_its_queue_when_it_is_not_liquid(site: Site) -> None:
+    ann, operator = site.account(ANN).address, site.account(OPERATOR).address
+    prepared = await site.deposits.prepare(site.vault_pool, ann, 100 * ONE, now_s=1)
+    site.sign(ANN, prepared)
+    site.send(OWNER, site.vault, "set_deployment", operator, 80 * ONE)
+    site.node.mine()
+    site.send(ANN, site.vault, "transfer", site.account(BEN).address, 30 * ONE * 10**6)
+    site.send(OPERATOR, site.vault, "deploy_funds", 80 * ONE)
+    site.node.mine(2)
+    await site.index()
+    assert await site.position(ANN, "btcd-vault") == 70 * ONE * 10**6
+    assert await site.position(BEN, "btcd-vault") == 30 * ONE * 10**6
+    await site.audit()
+
+    leave = await site.deposits.withdraw(site.vault_pool, ann, 70 * ONE * 10**6)
+    assert leave.what == "request_redeem"
+    data = bytes.fromhex(leave.data[2:])
+    site.node.send(site.account(ANN), to=leave.to, data=data, gas=500_000)
+    site.node.mine(2)
+    await site.index()
+    assert await site.queue.run_once() == {"btcd-vault": ILLIQUID}
+    await site.audit()
+
+    site.send(OPERATOR, site.token, "approve", site.vault.address, 80 * ONE)
+    site.send(OPERATOR, site.vault, "return_funds", 80 * ONE)
+    site.node.mine()
+    assert await site.queue.run_once() == {"btcd-vault": ""}
+    assert await site.queue.run_once() == {"btcd-vault": ""}, "one is under way"
+    await site.work()
+    site.node.mine(3)
+    await site.work()
+    await site.index()
+    async with site.store.read() as tx:
+        (intent,) = await site.intents.listed(tx, kind="staking-queue")
+    assert intent.state == "settled"
+    assert await site.tokens(ANN) == 970 * ONE
     await site.audit()

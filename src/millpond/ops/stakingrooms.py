@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from millpond.alerts import Alerts
+from millpond.chains.evm.nodes import Nodes
 from millpond.chains.evm.operations import OperationEffect
 from millpond.chains.evm.tx import EvmEffect, EvmTransactionHandler, lanes_of_chain
 from millpond.clock import Clock, Ids
@@ -17,13 +19,22 @@ from millpond.ops.evm import EvmRoom
 from millpond.oracle import Oracle
 from millpond.oracle.build import BuiltFeeds, build_feeds
 from millpond.risk import RiskEngine
+from millpond.risk.chain import ChainCache
 from millpond.staking.exposure import StakingExposure
 from millpond.staking.indexer import Indexer
+from millpond.staking.onchain import ContractLimits
+from millpond.staking.paying import HotWallet
+from millpond.staking.reconcile import Reconciliation
+from millpond.staking.rewards.claims import ClaimBooks, Claims
 from millpond.staking.rewards.cycle import RewardCycle
 from millpond.staking.rewards.epochs import Epochs
+from millpond.staking.rewards.gate import RiskGate
+from millpond.staking.rewards.paying import ClaimEffect, ClaimRun
+from millpond.staking.rewards.posting import Posting, PostingEffect
 from millpond.staking.withdrawals.effect import WithdrawalEffect
 from millpond.staking.withdrawals.model import PRODUCT
-from millpond.staking.withdrawals.run import HotWallet, WithdrawalRun
+from millpond.staking.withdrawals.queue import QueueEffect, QueueRun
+from millpond.staking.withdrawals.run import WithdrawalRun
 from millpond.staking.withdrawals.service import Withdrawals
 from millpond.store import Store
 from millpond.trail import Trail
@@ -39,7 +50,12 @@ class StakingRooms:
         indexer: From chains to books.
         withdrawals: Requests.
         withdrawal_run: From requests to batches.
+        queue_run: Pays the queues of vaults.
+        claim_run: From claims to batches.
         rewards: Epochs.
+        posting: Roots of vaults' epochs.
+        limits: What contracts allow.
+        reconciliation: Books against contracts.
         oracle: Prices.
         feeds: Its feeds; close them after use.
         runners: One a chain, for the intents whose effect is there.
@@ -55,7 +71,12 @@ class StakingRooms:
     indexer: Indexer
     withdrawals: Withdrawals
     withdrawal_run: WithdrawalRun
+    queue_run: QueueRun
+    claim_run: ClaimRun
     rewards: RewardCycle
+    posting: Posting
+    limits: ChainCache
+    reconciliation: Reconciliation
     oracle: Oracle
     feeds: BuiltFeeds
     runners: Mapping[int, Runner]
@@ -94,12 +115,13 @@ def staking_rooms(
     store, clock, ids, entropy = intents.store, intents.clock, intents.ids, intents.entropy
     ledger, alerts, trail = Ledger(clock), Alerts(clock, ids), Trail(clock)
     risk = risk_engine(config, ledger, clock, ids)
-    chains = {room.chain_id: room for room in rooms}
-    nodes = {chain_id: room.nodes for chain_id, room in chains.items()}
+    nodes = {room.chain_id: room.nodes for room in rooms}
+    wallets = _hot_wallets(rooms)
     withdrawals = Withdrawals(ledger, risk, clock, ids)
-    epochs = Epochs(ledger, clock, alerts, trail)
-    feeds = build_feeds(config.oracle, clock, nodes)
-    effects: list[EvmEffect] = [WithdrawalEffect(withdrawals, alerts), OperationEffect(clock)]
+    claims = Claims(ledger, risk, clock, ids)
+    posting = Posting(intents, {chain_id: each.address for chain_id, each in wallets.items()})
+    epochs = Epochs(ledger, clock, alerts, trail, post=posting.post)
+    feeds = build_feeds(config.oracle, clock, {key: _Agreed(each) for key, each in nodes.items()})
     return StakingRooms(
         store=store,
         ledger=ledger,
@@ -107,22 +129,45 @@ def staking_rooms(
         alerts=alerts,
         trail=trail,
         risk=risk,
-        chains=chains,
+        chains={room.chain_id: room for room in rooms},
         indexer=Indexer(
-            store, nodes, ledger=ledger, alerts=alerts, clock=clock, settings=config.staking
+            store,
+            nodes,
+            ledger=ledger,
+            alerts=alerts,
+            clock=clock,
+            settings=config.staking,
+            risk=risk,
+            claims=ClaimBooks(claims),
         ),
         withdrawals=withdrawals,
         withdrawal_run=WithdrawalRun(
             store,
             intents,
             risk,
-            _hot_wallets(rooms),
+            wallets,
             alerts=alerts,
             clock=clock,
             ids=ids,
             settings=config.staking,
         ),
-        rewards=RewardCycle(store, epochs, clock, entropy, alerts),
+        queue_run=QueueRun(
+            store,
+            intents,
+            risk,
+            nodes,
+            wallets,
+            alerts=alerts,
+            ids=ids,
+            settings=config.staking,
+        ),
+        claim_run=ClaimRun(
+            store, intents, claims, wallets, alerts=alerts, ids=ids, settings=config.staking
+        ),
+        rewards=RewardCycle(store, epochs, clock, entropy, alerts, gate=RiskGate(risk)),
+        posting=posting,
+        limits=ChainCache(store, clock, alerts, ContractLimits(store, nodes)),
+        reconciliation=Reconciliation(store, ledger, nodes, alerts, risk),
         oracle=Oracle(
             store,
             clock,
@@ -135,17 +180,51 @@ def staking_rooms(
             history_ms=config.oracle.history_days * 86_400_000,
         ),
         feeds=feeds,
-        runners={
-            room.chain_id: Runner(
-                intents,
-                [EvmTransactionHandler(room.transactions, effect) for effect in effects],
-                f"{name}-{room.chain_id}",
-                lanes=lanes_of_chain(room.chain_id),
-                faults=faults,
-            )
-            for room in rooms
-        },
+        runners=_runners(
+            intents,
+            rooms,
+            [
+                WithdrawalEffect(withdrawals, alerts),
+                ClaimEffect(claims, alerts),
+                QueueEffect(),
+                PostingEffect(store, intents, alerts),
+                OperationEffect(clock),
+            ],
+            name=name,
+            faults=faults,
+        ),
     )
+
+
+def _runners(
+    intents: Intents,
+    rooms: Sequence[EvmRoom],
+    effects: Sequence[EvmEffect],
+    *,
+    name: str,
+    faults: Faults | None,
+) -> dict[int, Runner]:
+    return {
+        room.chain_id: Runner(
+            intents,
+            [EvmTransactionHandler(room.transactions, effect) for effect in effects],
+            f"{name}-{room.chain_id}",
+            lanes=lanes_of_chain(room.chain_id),
+            faults=faults,
+        )
+        for room in rooms
+    }
+
+
+class _Agreed:
+    """Calls of contracts as prices need them: what a quorum of the nodes says."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    async def call(self, to: str, data: bytes, block: Any, /) -> bytes:
+        """What a contract returns as of a block."""
+        return await self._nodes.call(to, data, block, agreed=True)
 
 
 def _hot_wallets(rooms: Sequence[EvmRoom]) -> dict[int, HotWallet]:

@@ -7,15 +7,14 @@ import msgspec
 from millpond.clock import Clock
 from millpond.ops.config import Config
 from millpond.ops.stakingrooms import StakingRooms
-from millpond.risk import RiskEngine
 from millpond.staking.info import record
 from millpond.staking.pools import list_pools
-from millpond.store import Store
 from millpond.tasks import Task
 
-_SWEEP_S = 300.0
+_RISK_S = 300.0
 _REWARDS_S = 60.0
-_WITHDRAWALS_S = 60.0
+_PAYMENTS_S = 60.0
+_CLEAN_UP_S = 3_600.0
 
 
 def staking_tasks(config: Config, rooms: StakingRooms, clock: Clock) -> list[Task]:
@@ -31,29 +30,48 @@ def staking_tasks(config: Config, rooms: StakingRooms, clock: Clock) -> list[Tas
 
     async def rewards() -> str:
         runs = await rooms.rewards.run_all()
-        return ", ".join(f"{run.pool_id}: {_epochs(run.closed)}" for run in runs) or "no pools"
+        said = [f"{run.pool_id}: {run.waits or _epochs(run.closed)}" for run in runs]
+        async with rooms.store.begin() as tx:
+            for pool in await list_pools(tx):
+                await rooms.posting.post_missing(tx, pool)
+        return ", ".join(said) or "no pools"
 
-    async def withdrawals() -> str:
-        results = await rooms.withdrawal_run.run_once()
+    async def payments() -> str:
         said = [
-            f"{each.pool_id}: {each.payees} in {len(each.batches)} batches"
-            + (f", {each.waits}" if each.waits else "")
-            for each in results
+            f"{each.pool_id}: {each.payees} sent" + (f", {each.waits}" if each.waits else "")
+            for each in await rooms.withdrawal_run.run_once()
         ]
+        claims = await rooms.claim_run.run_once()
+        queues = await rooms.queue_run.run_once()
+        said += [f"queue of {pool_id}: {waits}" for pool_id, waits in queues.items() if waits]
+        said += [f"rewards of {pool_id}: {waits}" for pool_id, waits in claims.items() if waits]
         return ", ".join(said) or "no pools"
 
     async def prices() -> str:
         return msgspec.json.encode(await rooms.oracle.refresh_all()).decode()
 
     async def risk() -> str:
-        return await _swept(rooms.store, rooms.risk)
+        async with rooms.store.read() as tx:
+            pools = [pool.pool_id for pool in await list_pools(tx)]
+        failed = await rooms.limits.refresh(pools)
+        drifts = await rooms.reconciliation.run_once()
+        unread = f", limits of {', '.join(failed)} could not be read" if failed else ""
+        return f"{len(pools)} pools, {len(drifts)} differences{unread}"
+
+    async def clean_up() -> str:
+        async with rooms.store.begin() as tx:
+            swept = await rooms.risk.sweep(tx)
+            gone = await rooms.alerts.prune(tx)
+            await rooms.alerts.observe(tx)
+        return f"{msgspec.json.encode(swept).decode()}, {gone} old alerts"
 
     return [
         Task("staking-figures", min(60.0, config.staking.history_s), 5.0, figures),
         Task("staking-rewards", 10.0 if demo else _REWARDS_S, 1.0, rewards),
-        Task("staking-withdrawals", 5.0 if demo else _WITHDRAWALS_S, 1.0, withdrawals),
+        Task("staking-payments", 5.0 if demo else _PAYMENTS_S, 1.0, payments),
         Task("oracle-refresh", config.oracle.refresh_s, 5.0, prices),
-        Task("risk-sweep", _SWEEP_S, 5.0, risk),
+        Task("risk-checks", 30.0 if demo else _RISK_S, 5.0, risk),
+        Task("clean-up", _CLEAN_UP_S, 60.0, clean_up),
     ]
 
 
@@ -61,8 +79,3 @@ def _epochs(closed: list[int]) -> str:
     if not closed:
         return "nothing to close"
     return f"closed {closed[0]}" + (f" to {closed[-1]}" if len(closed) > 1 else "")
-
-
-async def _swept(store: Store, engine: RiskEngine) -> str:
-    async with store.begin() as tx:
-        return msgspec.json.encode(await engine.sweep(tx)).decode()

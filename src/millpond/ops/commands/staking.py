@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("init")(init)
     group.command("fund")(fund)
     group.command("status")(status)
+    group.command("statement")(statement)
     app.add_typer(group, name="staking")
 
 
@@ -107,6 +108,29 @@ def fund(
             return f"funded {found.asset.amount(units)} in {done.tx_hash}"
 
     typer.echo(asyncio.run(work()))
+
+
+def statement(
+    epoch: Annotated[int, typer.Argument(help="Number of the epoch.")],
+    pool: PoolOption = "btcd-main-pool",
+    config: ConfigOption = None,
+) -> None:
+    """Print an epoch's statement, for `millpond verify epoch`."""
+    import asyncio
+    import sys
+
+    from millpond.staking.rewards.statements import export
+    from millpond.store import Store
+
+    async def work() -> bytes:
+        store = await Store.open(read_config(config).database_url, pool_size=1)
+        try:
+            async with store.read() as tx:
+                return await export(tx, pool, epoch)
+        finally:
+            await store.close()
+
+    sys.stdout.buffer.write(asyncio.run(work()))
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -144,8 +144,8 @@ _DEMO_VARDIFF = VardiffSettings(start=0.000_01, minimum=0.000_001, target_s=0.5)
 
 
 _DEMO_NODES = NodesSettings(interval_s=2.0)
-_DEMO_TX = TxSettings(confirmations=2, poll_s=0.5, patience_s=10.0, keeper_s=5.0)
-"""The embedded chain has one node and a block every other second."""
+_DEMO_TX = TxSettings(confirmations=1, poll_s=0.3, patience_s=10.0, keeper_s=5.0)
+"""The embedded chain has one node and a block every second."""
 
 
 class SupervisorSettings(Section, frozen=True, kw_only=True):

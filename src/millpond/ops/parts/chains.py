@@ -8,6 +8,7 @@ import contextlib
 import structlog
 
 from millpond.alerts import Alerts
+from millpond.chains.evm.metrics import NodesCollector
 from millpond.chains.evm.operations import Operations
 from millpond.errors import MillpondError
 from millpond.intents import Intents
@@ -46,6 +47,8 @@ async def run_with(context: PartContext, faults: Faults | None = None) -> None:
             await stack.enter_async_context(open_room(chain, intents, alerts, clock, faults=faults))
             for chain in config.the_chains
         ]
+        for room in opened:
+            context.metrics.registry().register(NodesCollector(room.nodes))
         name = f"chains-{context.ids.new()}"
         rooms = staking_rooms(config, intents, opened, name=name, faults=faults)
         stack.push_async_callback(rooms.feeds.close)

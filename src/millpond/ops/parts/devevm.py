@@ -20,4 +20,4 @@ async def run(context: PartContext) -> None:
     )
     async with server:
         context.pulse.say("ready", f"{server.url} at block {server.chain.height}")
-        await context.stop.wait()
+        await server.serve_until(context.stop)

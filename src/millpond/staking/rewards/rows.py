@@ -67,6 +67,15 @@ async def _epochs(tx: Tx, query: Select[Any]) -> list[Epoch]:
     return [to_epoch(row) for row in (await tx.execute(query)).mappings()]
 
 
+async def first_disputed(tx: Tx, pool_id: str) -> int | None:
+    """The oldest epoch that waits for a person."""
+    query = select(func.min(_P.epoch)).where(
+        _P.pool_id == pool_id, _P.state == EpochState.DISPUTED.value
+    )
+    found: int | None = (await tx.execute(query)).scalar()
+    return found
+
+
 async def unposted(tx: Tx, pool_id: str, *, limit: int) -> list[Epoch]:
     """Closed epochs whose root no event of the chain has shown yet, oldest first."""
     posted = (

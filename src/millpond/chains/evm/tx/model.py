@@ -149,8 +149,3 @@ def signer_of(lane: str, chain_id: int) -> str:
 def identity_of(chain_id: int, signer: str, nonce: int) -> str:
     """The name of an effect: whatever is mined with that nonce."""
     return f"evm:{chain_id}:{signer}:{nonce}"
-
-
-def nonce_of(identity: str) -> int:
-    """The nonce in an identity."""
-    return int(identity.rpartition(":")[2])
