@@ -27,6 +27,9 @@ exports: (
     roles.set_guardian,
 )
 
+interface LimitedVault:
+    def set_limited(limited: bool): nonpayable
+
 # Amounts in base units of the vault's asset; 0 is no limit.
 struct Limits:
     tvl_cap: uint256  # all that the vault holds for shares
@@ -109,6 +112,15 @@ def limits(vault: address) -> Limits:
 
 @external
 @view
+def limited(vault: address) -> bool:
+    """
+    @notice Whether any limit is set for a vault.
+    """
+    return self._caps[vault] != 0
+
+
+@external
+@view
 def check_deposit(tvl: uint256, held: uint256, amount: uint256) -> bool:
     """
     @notice Refuse a deposit into the calling vault that breaks a limit; else say yes.
@@ -116,8 +128,6 @@ def check_deposit(tvl: uint256, held: uint256, amount: uint256) -> bool:
     @param held What the receiver's shares are worth before it.
     """
     caps: uint256 = self._caps[msg.sender]
-    if caps == 0:
-        return True
     assert amount <= self._cap(caps >> CAP_BITS), "deposit cap"
     assert tvl + amount <= self._cap(caps), "tvl cap"
     if caps & HAS_USER_CAP != 0:
@@ -223,6 +233,9 @@ def _set(vault: address, limits: Limits):
     self._user_cap[vault] = limits.user_cap
     self._withdraw_limit[vault] = limits.withdraw_limit
     self._user_withdraw_limit[vault] = limits.user_withdraw_limit
+    # A vault not deployed yet asks when it is.
+    if vault.is_contract:
+        extcall LimitedVault(vault).set_limited(caps != 0)
     log LimitsSet(
         vault=vault,
         tvl_cap=limits.tvl_cap,
@@ -241,11 +254,22 @@ def _used(vault: address, user: address) -> uint256:
     @dev The window's sum less the buckets that have run out since its last entry.
     """
     window: Window = self._windows[vault][user]
-    gone: uint256 = min(block.timestamp // HOUR - window.hour, BUCKETS)
     used: uint256 = window.total
+    gone: uint256 = self._gone(window)
     for i: uint256 in range(gone, bound=BUCKETS):
         used -= self._buckets[vault][user][(window.hour + 1 + i) % BUCKETS]
     return used
+
+
+@internal
+@view
+def _gone(window: Window) -> uint256:
+    """
+    @dev How many buckets have run out since the last entry; an empty window has none to empty.
+    """
+    if window.total == 0:
+        return 0
+    return min(block.timestamp // HOUR - window.hour, BUCKETS)
 
 
 @internal
@@ -255,8 +279,8 @@ def _add(vault: address, user: address, amount: uint256) -> uint256:
     """
     window: Window = self._windows[vault][user]
     hour: uint256 = block.timestamp // HOUR
-    gone: uint256 = min(hour - window.hour, BUCKETS)
     used: uint256 = window.total
+    gone: uint256 = self._gone(window)
     for i: uint256 in range(gone, bound=BUCKETS):
         bucket: uint256 = (window.hour + 1 + i) % BUCKETS
         stale: uint256 = self._buckets[vault][user][bucket]

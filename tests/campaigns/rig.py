@@ -69,6 +69,7 @@ class Rig:
             "MILLPOND__STRATUM__PORTS": f"[{self.stratum_port}]",
             "MILLPOND__DEVCHAIN__PORT": str(self.devchain_port),
             "MILLPOND_CONFIG": str(self.config),
+            "MILLPOND__DEVEVM__ENABLED": "no",
             "MILLPOND__LOG__TO": "files",
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -114,6 +114,11 @@ class EvmChain:
         root, self.timestamp, self.block_number = snapshot
         self._open(root)
 
+    def forget(self, address: str) -> None:
+        """Take the last nonce of an account back."""
+        account = to_canonical_address(address)
+        self._state.set_nonce(account, self._state.get_nonce(account) - 1)
+
     def code(self, address: str) -> bytes:
         """The code on chain."""
         return bytes(self._state.get_code(to_canonical_address(address)))

@@ -37,19 +37,20 @@ def test_deposit_and_withdrawal_of_the_direct_pool(rich: World) -> None:
 
 
 def test_deposit_and_withdrawal_of_the_vault(rich: World) -> None:
-    vault = rich.vault()
+    risk = rich.risk()
+    vault = rich.vault(risk)
     rich.give(rich.alice, 1, vault)
     first = vault.send(rich.alice, "deposit", TOKEN, rich.alice).gas_used
     again = vault.send(rich.alice, "deposit", TOKEN, rich.alice).gas_used
     back = vault.send(rich.alice, "withdraw", TOKEN // 2, rich.alice, rich.alice).gas_used
     queued = vault.send(rich.alice, "request_redeem", TOKEN, rich.alice, rich.alice).gas_used
     assert _report("vault: first deposit", first) <= 115_000
-    assert _report("vault: repeat deposit", again) <= VAULT_DEPOSIT
-    assert _report("vault: withdrawal", back) <= 64_500
+    assert _report("vault: repeat deposit", again) <= 60_000
+    assert _report("vault: withdrawal", back) <= 60_000
     assert _report("vault: request", queued) <= 200_000
-
-
-VAULT_DEPOSIT = 62_500
+    risk.send(rich.owner, "set_limits", vault, (2**111, 2**111, 0, 0, 0))
+    capped = vault.send(rich.alice, "deposit", TOKEN, rich.alice).gas_used
+    assert _report("vault: repeat deposit with caps", capped) <= 63_500
 
 
 @pytest.mark.parametrize("count", [400, 500])

@@ -28,6 +28,7 @@ def test_without_limits_everything_goes(risk: Deployed, world: World) -> None:
     risk.send(vault, "record_withdrawal", world.alice, 2**200)
     assert risk.call("deposit_room", vault, 0, 0) == MAX
     assert risk.call("withdraw_room", vault, world.alice) == MAX
+    assert risk.call("limited", vault) is False
 
 
 def test_limits_are_set_and_told(risk: Deployed, world: World) -> None:
@@ -37,6 +38,7 @@ def test_limits_are_set_and_told(risk: Deployed, world: World) -> None:
     assert (told["vault"], told["by"]) == (world.mallory, world.owner)
     assert list(risk.call("limits", world.mallory).values()) == [1, 2, 3, 4, 5]
     assert list(risk.call("limits", world.alice).values()) == [0] * 5
+    assert risk.call("limited", world.mallory) is True
     for limits in ((2**112, 0, 0, 0, 0), (0, 2**112, 0, 0, 0)):
         with refused("too large"):
             risk.send(world.owner, "set_limits", world.mallory, limits)
@@ -103,6 +105,11 @@ def test_the_window_forgets_hour_by_hour(risk: Deployed, world: World) -> None:
     assert risk.call("withdrawn_today", vault, vault) == 0
     risk.send(vault, "record_withdrawal", world.alice, 1000)
     assert risk.call("withdrawn_today", vault, vault) == 1000
+
+
+def test_the_first_entry_of_a_user_is_cheap(risk: Deployed, world: World) -> None:
+    vault = _set(world, risk, 0, 0, 0, 0, 100)
+    assert risk.send(vault, "record_withdrawal", world.alice, 1).gas_used < 110_000
 
 
 def test_each_user_has_a_limit_of_their_own(risk: Deployed, world: World) -> None:

@@ -12,6 +12,7 @@ from tests.contracts.worlds import DAY, NOBODY, World, batch, refused
 
 OWNER, OPERATOR, GUARDIAN = "not owner", "not operator", "not guardian"
 PENDING = "not pending owner"
+ENGINE = "not risk engine"
 ANYBODY = ""
 
 _HANDOVER = {
@@ -72,6 +73,7 @@ RULES: dict[str, dict[str, str]] = {
         "return_funds": ANYBODY,
         "set_deployment": OWNER,
         "set_min_request": OWNER,
+        "set_limited": ENGINE,
         "rescue": OWNER,
     },
 }
@@ -123,6 +125,7 @@ def test_each_restricted_function_refuses_everybody_else(name: str, world: World
         OPERATOR: {world.operator, world.owner},
         GUARDIAN: {world.guardian, world.operator, world.owner},
         PENDING: set(),
+        ENGINE: set(),
     }
     # Where the owner or the operator is no exception, the owner and the operator are tried too.
     strict = {"pay_withdrawals", "pay", "post_epoch", "submit", "process_queue", "deploy_funds"}

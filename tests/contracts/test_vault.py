@@ -256,6 +256,43 @@ def test_limits_of_the_risk_engine_hold_and_are_told(odd_world: World) -> None:
     vault.send(bob, "withdraw", 200, bob, bob)
 
 
+def test_limits_set_before_the_vault_was_made_hold(odd_world: World) -> None:
+    world = odd_world
+    risk = world.risk()
+    start = world.chain.snapshot()
+    address = world.vault(risk).address
+    world.chain.revert(start)
+    risk.send(world.owner, "set_limits", address, (100, 0, 0, 0, 0))
+    # One transaction later the address would be another.
+    world.chain.forget(world.owner)
+    vault = world.vault(risk)
+    assert vault.address == address
+    world.give(world.alice, 1_000, vault)
+    with refused("tvl cap"):
+        vault.send(world.alice, "deposit", 101, world.alice)
+
+
+def test_limits_taken_back_are_not_asked_for(odd_world: World) -> None:
+    world = odd_world
+    risk = world.risk()
+    vault = world.vault(risk)
+    world.give(world.alice, 1_000, vault)
+    risk.send(world.owner, "set_limits", vault, (100, 0, 0, 1, 0))
+    with refused("tvl cap"):
+        vault.send(world.alice, "deposit", 101, world.alice)
+    risk.send(world.owner, "set_limits", vault, (0, 0, 0, 0, 0))
+    vault.send(world.alice, "deposit", 101, world.alice)
+    vault.send(world.alice, "withdraw", 101, world.alice, world.alice)
+    assert (vault.call("totalAssets"), vault.call("totalSupply")) == (0, 0)
+
+
+def test_a_risk_engine_that_says_no_is_obeyed(odd_world: World) -> None:
+    vault = odd_world.vault(odd_world.chain.deploy("NoRisk"))
+    odd_world.give(odd_world.alice, 1_000, vault)
+    with refused("risk"):
+        vault.send(odd_world.alice, "deposit", 1, odd_world.alice)
+
+
 def test_the_day_limit_leaves_the_queue_open(odd_world: World) -> None:
     world = odd_world
     risk = world.risk()

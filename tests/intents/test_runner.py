@@ -14,6 +14,7 @@ from millpond.intents import (
     Policy,
     RefusedError,
     Rejected,
+    Runner,
     Unknown,
 )
 from millpond.intents.errors import IntentConflictError, IntentMayBeEffectiveError
@@ -268,3 +269,13 @@ async def test_latencies_of_every_stage_come_from_the_events(scene: Scene):
     created = found["created→signed"]
     assert (created.count, created.p50_ms, created.max_ms) == (3, 2001, 2002)
     assert found["sent→settled"].p99_ms == 3000
+
+
+async def test_a_runner_of_some_lanes_leaves_the_others_to_others(scene: Scene):
+    other = await scene.create("a", lane="evm:1:x")
+    mine = await scene.create("b", lane="evm:2_:y")
+    runner = Runner(scene.intents, [scene.handler], "w-lanes", lanes="evm:2_:")
+    assert await runner.run_once()
+    assert not await runner.run_once()
+    assert (await scene.get(mine)).state is IntentState.SENT
+    assert (await scene.get(other)).state is IntentState.CREATED

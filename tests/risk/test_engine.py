@@ -328,3 +328,26 @@ async def test_status_shows_limits_with_use_and_room_holds_and_refusals(scene: S
     assert figures[f"pool:{POOL}", Rule.TOTAL_24H] == (10, 4, 6)
     assert figures[f"pool:{POOL}", Rule.OUTFLOW] == (20, 4, 16)
     assert {limit.scope for limit in status.limits} == {PLATFORM, POOL_SCOPE}
+
+
+async def test_the_sums_of_a_window_are_those_of_its_rows_wherever_hours_begin(scene: Scene):
+    """Against a plain sum, at odd times over three days, with returns in between."""
+    await scene.limit(POOL_SCOPE, total_24h=10**9, outflow_cap=10**9, outflow_window_s=7260)
+    moved: list[tuple[int, int]] = []
+    for number in range(45):
+        scene.clock.advance(1 + number * 7919 % 9000)
+        reference = await scene.withdraw(ANN, number + 1)
+        if number % 4 == 3:
+            await scene.returned(reference)
+        else:
+            moved.append((scene.clock.now_ms(), number + 1))
+    async with scene.store.begin() as tx:
+        await scene.risk.sweep(tx)
+        status = await scene.risk.status(tx, POOL_SCOPE)
+    used = {gauge.rule: gauge.used for gauge in status.limits[0].gauges}
+    for rule, window_s in ((Rule.TOTAL_24H, DAY_S), (Rule.OUTFLOW, 7260)):
+        since_ms = scene.clock.now_ms() - window_s * 1000
+        at_least = sum(units for at_ms, units in moved if at_ms > since_ms)
+        at_most = sum(units for at_ms, units in moved if at_ms > since_ms - 60_000)
+        assert at_least <= (used[rule] or 0) <= at_most
+        assert 0 < at_least < sum(units for _, units in moved)

@@ -167,7 +167,9 @@ async def test_a_breaker_that_is_tripped_counts_and_is_one_row(scene: Scene):
     for number in range(3):
         scene.clock.advance(1)
         async with scene.store.begin() as tx:
-            hold = await scene.risk.trip(tx, HoldKind.ORACLE, PLATFORM, f"no price {number}")
+            await scene.risk.trip(tx, HoldKind.ORACLE, PLATFORM, f"no price {number}")
+    async with scene.store.read() as tx:
+        (hold,) = await scene.risk.holds(tx)
     assert (hold.count, hold.reason, hold.last_ms - hold.since_ms) == (3, "no price 2", 2000)
     assert len(await scene.acts()) == 1
 

@@ -9,6 +9,7 @@ from typing import Any
 from millpond.alerts import Alerts
 from millpond.clock import Ids, ManualClock, SeededEntropy
 from millpond.money.ledger import Ledger
+from millpond.risk import RiskEngine
 from millpond.staking import accounts
 from millpond.staking.booking import stake_total
 from millpond.staking.indexer import Indexer
@@ -31,6 +32,7 @@ class Rig:
     alerts: Alerts
     indexer: Indexer
     pools: list[StakingPool]
+    risk: RiskEngine
 
     async def index(self) -> int:
         """Run until nothing is new; returns how many events were indexed."""
@@ -38,7 +40,7 @@ class Rig:
         for _ in range(50):
             (progress,) = await self.indexer.run_once()
             count += progress.events
-            if not progress.blocks and not progress.undone:
+            if progress.idle:
                 return count
         raise AssertionError("the indexer comes to an end")
 
@@ -79,8 +81,9 @@ async def rig_for(
     *,
     chain: PaperChain | None = None,
     settings: StakingSettings | None = None,
+    risky: bool = False,
 ) -> Rig:
-    """A rig with these pools, nothing indexed yet."""
+    """A rig with these pools, nothing indexed yet; `risky`: the risk engine counts along."""
     clock = ManualClock()
     ids = Ids(clock, SeededEntropy(7))
     ledger, alerts = Ledger(clock), Alerts(clock, ids)
@@ -88,6 +91,7 @@ async def rig_for(
     async with store.begin() as tx:
         for pool in pools:
             await create_pool(tx, pool, clock)
+    risk = RiskEngine(ledger, clock, ids)
     indexer = Indexer(
         store,
         {pools[0].chain_id: chain},
@@ -95,5 +99,6 @@ async def rig_for(
         alerts=alerts,
         clock=clock,
         settings=settings or StakingSettings(),
+        risk=risk if risky else None,
     )
-    return Rig(store, chain, clock, ids, ledger, alerts, indexer, list(pools))
+    return Rig(store, chain, clock, ids, ledger, alerts, indexer, list(pools), risk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -18,6 +19,8 @@ from tests.staking.rig import Rig, rig_for
 from tests.staking.samples import CHAIN, TOKEN, direct_pool, vault_pool
 
 POOL = "btcd-main-pool"
+SEEDS = 40 if os.environ.get("MILLPOND_CAMPAIGN") == "long" else 2
+"""Random stories told."""
 A, B, C = wallet(1), wallet(2), wallet(3)
 
 
@@ -92,10 +95,8 @@ async def _reorg(rig: Rig, *, depth: int, after: int, keep: bool) -> None:
     rig.chain.withdraw(POOL, A, 25)
     rig.chain.mine(1 + after)
     await rig.index()
-    await rig.check()
     rig.chain.reorg(depth, keep=keep)
     await rig.index()
-    await rig.check()
     # The blocks with events have `after` and `after + 1` on top; with two an event is booked.
     booked = (depth > after >= 2) or (depth > after + 1 >= 2)
     assert ("staking_deep_reorg" in await rig.open_alerts()) == booked
@@ -239,7 +240,7 @@ async def test_two_indexers_at_once_do_the_work_once(rig: Rig) -> None:
     await rig.check()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(SEEDS))
 async def test_any_story_ends_with_books_positions_and_chain_the_same(
     store: Store, seed: int
 ) -> None:
@@ -267,5 +268,44 @@ async def test_any_story_ends_with_books_positions_and_chain_the_same(
             await rig.index()
             await rig.check()
     rig.chain.mine(3)
+    await rig.index()
+    await rig.check()
+
+
+async def test_what_cannot_be_booked_stops_its_pool_and_no_other(store: Store) -> None:
+    rig = await rig_for(store, [direct_pool(), vault_pool()])
+    rig.chain.emit("btcd-vault", "Claimed", account=A, amount=5, cumulative=5)
+    rig.chain.deposit(POOL, A, 100)
+    rig.chain.mine(3)
+    await rig.index()
+    assert await rig.open_alerts() == {"staking_pool_stopped"}
+    async with store.read() as tx:
+        found = await load(tx, [POOL, "btcd-vault"])
+        assert (await get_position(tx, POOL, A)).balance == 100
+    assert (found[POOL].stopped, found["btcd-vault"].booked_number) == ("", -1)
+    async with store.begin() as tx:
+        funds = accounts.reward_funds("btcd-vault", TOKEN.asset)
+        owed = accounts.rewards("btcd-vault", A, TOKEN.asset)
+        gift = Transfer("a", funds, owed, TOKEN.asset.amount(10), "test")
+        await rig.ledger.post(tx, [gift])
+        await rig.indexer.restart(tx, "btcd-vault")
+    await rig.index()
+    assert await rig.balance(owed) == 5
+    assert await rig.open_alerts() == set()
+
+
+async def test_logs_missing_of_one_pool_hold_up_no_other(store: Store) -> None:
+    other = direct_pool(pool_id="second", contract=wallet(901), rewards_contract=wallet(902))
+    rig = await rig_for(store, [direct_pool(), other])
+    rig.chain.deposit(POOL, A, 100)
+    rig.chain.deposit("second", B, 50)
+    rig.chain.mine(3)
+    rig.chain.hide = lambda log: log.address == rig.pools[0].contract
+    await rig.index()
+    async with store.read() as tx:
+        assert (await get_position(tx, "second", B)).balance == 50
+        assert (await get_position(tx, POOL, A)).seen == 0
+    assert await rig.open_alerts() == {"staking_chain_gap"}
+    rig.chain.hide = None
     await rig.index()
     await rig.check()

@@ -18,12 +18,13 @@ from millpond.staking.errors import (
     WithdrawalStateError,
     WithdrawalTooSmallError,
 )
+from millpond.staking.paying import NO_GAS, HotWallet
 from millpond.staking.pools import PoolState, change_pool
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals import rows
 from millpond.staking.withdrawals.effect import WithdrawalEffect, payload_of
 from millpond.staking.withdrawals.model import Withdrawal, WithdrawalState
-from millpond.staking.withdrawals.run import NO_GAS, HotWallet, WithdrawalRun
+from millpond.staking.withdrawals.run import WithdrawalRun
 from millpond.staking.withdrawals.service import Withdrawals
 from millpond.store import Store
 from tests.staking.chain import wallet
@@ -104,9 +105,9 @@ class Desk:
 @pytest.fixture
 async def desk(store: Store) -> Desk:
     """A direct pool in which A has staked 100 and B 50."""
-    rig = await rig_for(store, [direct_pool(min_withdrawal=10)])
+    rig = await rig_for(store, [direct_pool(min_withdrawal=10)], risky=True)
     intents = Intents(store, rig.clock, rig.ids, SeededEntropy(3))
-    risk = RiskEngine(rig.ledger, rig.clock, rig.ids)
+    risk = rig.risk
     withdrawals = Withdrawals(rig.ledger, risk, rig.clock, rig.ids)
     gas = Gas()
     run = WithdrawalRun(
@@ -361,4 +362,23 @@ async def test_one_that_was_given_up_after_sending_is_not_repeated(desk: Desk) -
     await desk.rig.index()
     late = await desk.get(asked)
     assert (late.state, await desk.free(A)) == (_S.COMPLETED, 40)
+    await desk.rig.check()
+
+
+async def test_what_users_take_out_by_themselves_counts_towards_their_limits(desk: Desk) -> None:
+    async with desk.rig.store.begin() as tx:
+        limits = Limits(user_24h=70)
+        await desk.risk.set_limits(tx, "ann", Scope.pool(POOL), TOKEN.asset.code, limits)
+    desk.rig.chain.withdraw(POOL, A, 50)
+    desk.rig.chain.mine(3)
+    await desk.rig.index()
+    with pytest.raises(RiskRefusedError):
+        await desk.ask(A, 30)
+    asked = await desk.ask(A, 20)
+    desk.sign(await desk.batch())
+    desk.rig.chain.mine(3)
+    await desk.rig.index()
+    assert (await desk.get(asked)).state is _S.COMPLETED
+    desk.rig.chain.reorg(6, keep=False, blocks=10)
+    await desk.rig.index()
     await desk.rig.check()

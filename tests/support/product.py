@@ -26,7 +26,13 @@ def environment(data: Path, **settings: object) -> dict[str, str]:
     """The environment of a pool with its data in `data`; settings as `http__port=0`."""
     found = {name: value for name, value in os.environ.items() if "MILLPOND" not in name}
     found["MILLPOND__DATA_DIR"] = str(data)
-    chosen = {"http__port": 0, "stratum__ports": "[0]", "devchain__port": 0} | settings
+    chosen = {
+        "http__port": 0,
+        "stratum__ports": "[0]",
+        "devchain__port": 0,
+        "devevm__port": 0,
+        "devevm__enabled": "no",
+    } | settings
     for name, value in chosen.items():
         found[f"MILLPOND__{name.upper()}"] = str(value)
     return found

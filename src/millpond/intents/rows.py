@@ -56,9 +56,17 @@ async def fetch(tx: Tx, intent_id: str, *, lock: bool = False) -> Intent:
 
 
 async def claim(
-    tx: Tx, kinds: Collection[str], worker: str, now_ms: int, lease_ms: int
+    tx: Tx,
+    kinds: Collection[str],
+    worker: str,
+    now_ms: int,
+    lease_ms: int,
+    *,
+    lanes: str = "",
 ) -> Intent | None:
     """Take the intent that has waited longest; None when nothing is due.
+
+    With `lanes` only of lanes that begin so.
 
     The fence grows with every claim, so that a former holder's writes miss.
     An intent that is not yet signed is only taken together with its lane,
@@ -69,6 +77,7 @@ async def claim(
         .outerjoin(intent_lane_table, _L.lane == _I.lane)
         .where(
             _I.kind.in_(sorted(kinds)),
+            _I.lane.startswith(lanes, autoescape=True),
             _I.state.in_(sorted(LIVE)),
             _I.due_ms <= now_ms,
             or_(_I.lease_until_ms.is_(None), _I.lease_until_ms <= now_ms),

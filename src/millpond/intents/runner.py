@@ -56,6 +56,7 @@ class Runner:
         intents: The intents to work on.
         handlers: One for each kind that this worker looks after.
         worker_id: Name of this worker, unique among all that run.
+        lanes: Only intents of lanes that begin so, such as those of one chain.
         faults: Only tests pass something.
     """
 
@@ -65,9 +66,11 @@ class Runner:
         handlers: Iterable[Handler],
         worker_id: str,
         *,
+        lanes: str = "",
         faults: Faults | None = None,
     ) -> None:
         self._intents = intents
+        self._lanes = lanes
         self._clock = intents.clock
         self._handlers = {handler.kind: handler for handler in handlers}
         self._worker = worker_id
@@ -117,7 +120,12 @@ class Runner:
         for kind, handler in self._handlers.items():
             async with self._intents.store.begin() as tx:
                 claimed = await rows.claim(
-                    tx, [kind], self._worker, self._clock.now_ms(), handler.policy.lease_ms
+                    tx,
+                    [kind],
+                    self._worker,
+                    self._clock.now_ms(),
+                    handler.policy.lease_ms,
+                    lanes=self._lanes,
                 )
                 if claimed is not None:
                     self._faults.reach("claiming")

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from millpond.alerts import Alerts, Severity
+from millpond.alerts import Alerts
+from millpond.chains.evm.alerting import alert_of_contradictions
 from millpond.chains.evm.keystore import KeystoreSigner, read_password
 from millpond.chains.evm.nodes import Nodes
 from millpond.chains.evm.operations import Operation, OperationEffect, Operations, OperationState
-from millpond.chains.evm.pool import Equivocation
 from millpond.chains.evm.rpc import RpcEndpoint
 from millpond.chains.evm.signers import KeySigner, Signer
 from millpond.chains.evm.tx import EvmTransactionHandler, Keeper, NodesAccess, Transactions
@@ -26,7 +26,6 @@ from millpond.ops.system import SystemClock, SystemEntropy
 from millpond.store import Store
 
 _POLL_S = 0.2
-EQUIVOCATION = "evm_equivocation"
 
 
 class OperationWaitError(MillpondError):
@@ -78,23 +77,12 @@ def open_signers(chain: EvmChainSettings) -> tuple[Signer, ...]:
 
 def open_nodes(chain: EvmChainSettings, store: Store, alerts: Alerts, clock: Clock) -> Nodes:
     """The nodes of a chain; close them after use. A contradiction is an alert."""
-
-    async def tell(found: Equivocation) -> None:
-        async with store.begin() as tx:
-            await alerts.raise_(
-                tx,
-                EQUIVOCATION,
-                chain.name,
-                Severity.CRITICAL,
-                f"nodes of {chain.name} contradict each other about {found.subject}",
-            )
-
     return Nodes(
         [RpcEndpoint(url, timeout_s=chain.nodes.timeout_s) for url in chain.urls],
         chain_id=chain.chain_id,
         clock=clock,
         settings=chain.nodes,
-        on_equivocation=tell,
+        on_equivocation=alert_of_contradictions(store, alerts),
     )
 
 

@@ -12,15 +12,17 @@ from millpond.ops.supervisor import PartPlan, Say
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "devchain": (),
+    "devevm": (),
     "worker": ("devchain",),
     "edge": ("devchain",),
+    "chains": ("devevm",),
     "api": ("devchain",),
     "miner": ("edge",),
 }
 # The miner goes first, so that nothing is sent to an edge that is going; the
 # edge next, so that the worker can still fold what it committed last; the
 # chain last, because all others talk to it.
-STOP_RANK = {"miner": 0, "edge": 1, "worker": 2, "api": 2, "devchain": 3}
+STOP_RANK = {"miner": 0, "edge": 1, "worker": 2, "chains": 2, "api": 2, "devchain": 3, "devevm": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Ports:
     http: int
     stratum: tuple[tuple[int, ...], ...]
     devchain: int
+    devevm: int
 
     def environment(self, config: Config) -> dict[str, str]:
         """The same as settings for the parts."""
@@ -38,6 +41,7 @@ class Ports:
             "MILLPOND__STRATUM__PORTS": str([ports[0] for ports in self.stratum]),
             **self._own_ports(config),
             "MILLPOND__DEVCHAIN__PORT": str(self.devchain),
+            "MILLPOND__DEVEVM__PORT": str(self.devevm),
         }
 
     def _own_ports(self, config: Config) -> dict[str, str]:
@@ -58,6 +62,10 @@ def parts_for(config: Config) -> tuple[str, ...]:
     chosen = ["worker", "edge", "api"]
     if config.uses_devchain:
         chosen.insert(0, "devchain")
+    if config.uses_devevm:
+        chosen.insert(0, "devevm")
+    if config.the_chains:
+        chosen.append("chains")
     if config.miner_enabled:
         chosen.append("miner")
     return tuple(chosen)
@@ -104,4 +112,7 @@ def choose_ports(config: Config, say: Say) -> Ports:
         devchain=choose("the devchain", config.devchain.host, config.devchain.port)
         if config.uses_devchain
         else config.devchain.port,
+        devevm=choose("the devevm", config.devevm.host, config.devevm.port)
+        if config.uses_devevm
+        else config.devevm.port,
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import func, select
 
-from millpond.money.accounts import AccountType
 from millpond.money.ledger import Ledger
 from millpond.ops.config import Config
 from millpond.ops.system import SystemClock
 from millpond.staking import accounts
+from millpond.staking.info import pool_info
 from millpond.staking.pools import StakingPool, list_pools
 from millpond.staking.rewards.tables import epoch_table
-from millpond.staking.tables import checkpoint_table, position_table
 from millpond.staking.withdrawals import rows as withdrawal_rows
 from millpond.staking.withdrawals.model import WithdrawalState
 from millpond.store import Store, Tx
@@ -29,9 +28,10 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
         stakers: Wallets with a position.
         reserve: Funded and not distributed.
         owed: Distributed and not claimed.
-        last_epoch: The last one that was closed, in words.
+        last_epoch: The last one that was closed; None before the first.
         waiting: Withdrawals that are not over.
-        booked_block: Up to where the chain is booked.
+        indexed: Up to which block the chain is indexed.
+        behind: Blocks from there to the head.
         stopped: Why indexing stands still, or empty.
     """
 
@@ -43,9 +43,10 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     stakers: int
     reserve: str
     owed: str
-    last_epoch: str
+    last_epoch: int | None
     waiting: int
-    booked_block: int
+    indexed: int
+    behind: int
     stopped: str
 
 
@@ -61,39 +62,25 @@ async def read_status(config: Config) -> list[PoolStatus]:
 
 
 async def _status(tx: Tx, ledger: Ledger, pool: StakingPool) -> PoolStatus:
-    principal = accounts.principal(pool.pool_id, pool.asset)
-    reserve = accounts.reward_reserve(pool.pool_id, pool.asset)
-    funds = accounts.reward_funds(pool.pool_id, pool.asset)
-    balances = await ledger.balances(tx, [principal, reserve, funds])
-    assert principal.type is AccountType.ASSET, "tokens in a contract are ours to account for"
-    position, checkpoint = position_table.c, checkpoint_table.c
-    stakers = await tx.execute(
-        select(func.count()).where(position.pool_id == pool.pool_id, position.balance != 0)
-    )
+    info = await pool_info(tx, ledger, pool)
+    funds = await ledger.balance(tx, accounts.reward_funds(pool.pool_id, pool.asset))
     last = await tx.execute(
         select(func.max(epoch_table.c.epoch)).where(epoch_table.c.pool_id == pool.pool_id)
     )
-    place = (
-        await tx.execute(
-            select(checkpoint.booked_number, checkpoint.stopped).where(
-                checkpoint.pool_id == pool.pool_id
-            )
-        )
-    ).first()
     counts = await withdrawal_rows.counts(tx, pool.pool_id)
-    number = last.scalar()
-    owed = balances[funds].posted - balances[reserve].posted
+    amount = pool.asset.amount
     return PoolStatus(
         pool_id=pool.pool_id,
         kind=pool.kind.value,
         chain_id=pool.chain_id,
         state=pool.state.value,
-        staked=str(balances[principal].posted),
-        stakers=int(stakers.scalar_one()),
-        reserve=str(balances[reserve].posted),
-        owed=str(owed),
-        last_epoch="none closed yet" if number is None else f"the last closed is {number}",
+        staked=str(amount(info.tvl)),
+        stakers=info.stakers,
+        reserve=str(amount(info.reserve)),
+        owed=str(amount(funds.posted.units - info.reserve)),
+        last_epoch=last.scalar(),
         waiting=sum(counts.get(state, 0) for state in _OPEN),
-        booked_block=-1 if place is None else place.booked_number,
-        stopped="" if place is None else place.stopped,
+        indexed=info.indexed,
+        behind=info.behind,
+        stopped=info.stopped,
     )

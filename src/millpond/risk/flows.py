@@ -1,4 +1,4 @@
-"""What came in and went out: counted once, summed by minute, given back when it fails.
+"""What came in and went out: counted once, summed by minute and hour, given back when it fails.
 
 A window's sum takes the minute that it begins in as a whole, so a window is at
 most a minute longer than it says and never shorter. A user's own 24 hours are
@@ -7,22 +7,24 @@ exact, from the rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import and_, delete, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.risk.errors import RiskReferenceError
 from millpond.risk.model import DAY_S, MAX_WINDOW_S, Function, Request, Scope, ScopeKind
-from millpond.risk.tables import UNFOLDED, risk_flow_table, risk_lock_table, risk_minute_table
+from millpond.risk.tables import UNFOLDED, risk_flow_table, risk_lock_table, risk_sum_table
 from millpond.store import Tx
 from millpond.store.sql import any_of, insert_or_ignore
 
 _F = risk_flow_table.c
-_M = risk_minute_table.c
+_S = risk_sum_table.c
 
 MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
 KEPT_MS = (MAX_WINDOW_S + DAY_S) * 1000
 """How long flows are kept: a day longer than the longest window."""
 
@@ -86,13 +88,13 @@ async def count(tx: Tx, request: Request, now_ms: int) -> None:
         "returned_ms": None,
         "folded_ms": None,
     }
-    again = update(risk_flow_table).where(_F.reference == request.reference).values(values)
-    if (await tx.execute(again)).rowcount == 0:
-        await tx.execute(insert(risk_flow_table).values(values))
+    written = await tx.execute(insert_or_ignore(tx, risk_flow_table).values(values))
+    if written.rowcount == 0:
+        mine = update(risk_flow_table).where(_F.reference == request.reference)
+        await tx.execute(mine.values(values))
+    paths = [scope.path for scope in request.scopes if scope.kind is not ScopeKind.USER]
     moved = _moved(request.function, request.amount)
-    for scope in request.scopes:
-        if scope.kind is not ScopeKind.USER:
-            await _add(tx, scope.path, request.asset.code, now_ms, moved)
+    await _add(tx, paths, request.asset.code, now_ms, moved)
 
 
 async def give_back(tx: Tx, reference: str, now_ms: int) -> bool:
@@ -119,8 +121,8 @@ async def fold(tx: Tx, asset: str, now_ms: int) -> int:
     rows = (await tx.execute(waiting)).all()
     for row in rows:
         back = _moved(Function(row.function), -row.amount)
-        for path in ("platform", f"product:{row.product}", f"pool:{row.pool_id}"):
-            await _add(tx, path, asset, row.at_ms, back)
+        paths = ["platform", f"product:{row.product}", f"pool:{row.pool_id}"]
+        await _add(tx, paths, asset, row.at_ms, back)
     if rows:
         done = any_of(tx, _F.reference, [row.reference for row in rows])
         await tx.execute(update(risk_flow_table).where(done).values(folded_ms=now_ms))
@@ -132,10 +134,15 @@ async def sums(tx: Tx, scope: Scope, asset: str, *, window_s: int, now_ms: int) 
     since_ms = now_ms - window_s * 1000
     if scope.kind is ScopeKind.USER:
         return await user_sums(tx, scope, scope.id, asset, since_ms=since_ms)
-    query = select(_M.money_in, _M.money_out).where(
-        _M.scope == scope.path,
-        _M.asset == asset,
-        _M.minute_ms > since_ms - MINUTE_MS,
+    first_hour_ms = -(-since_ms // HOUR_MS) * HOUR_MS
+    hours = and_(_S.span_ms == HOUR_MS, _S.begin_ms >= first_hour_ms)
+    minutes = and_(
+        _S.span_ms == MINUTE_MS,
+        _S.begin_ms > since_ms - MINUTE_MS,
+        _S.begin_ms < first_hour_ms,
+    )
+    query = select(_S.money_in, _S.money_out).where(
+        _S.scope == scope.path, _S.asset == asset, or_(hours, minutes)
     )
     rows = (await tx.execute(query)).all()
     return Sums(sum(row.money_in for row in rows), sum(row.money_out for row in rows))
@@ -161,7 +168,7 @@ async def prune(tx: Tx, *, before_ms: int) -> int:
     old = select(_F.reference).where(_F.at_ms < before_ms).order_by(_F.at_ms).limit(_PAGE)
     references = list((await tx.execute(old)).scalars())
     await tx.execute(delete(risk_flow_table).where(any_of(tx, _F.reference, references)))
-    await tx.execute(delete(risk_minute_table).where(_M.minute_ms < before_ms - MINUTE_MS))
+    await tx.execute(delete(risk_sum_table).where(_S.begin_ms < before_ms - HOUR_MS))
     return len(references)
 
 
@@ -180,22 +187,40 @@ async def _row(tx: Tx, reference: str) -> Any:
     return (await tx.execute(query)).first()
 
 
-async def _add(tx: Tx, path: str, asset: str, at_ms: int, moved: Sums) -> None:
-    minute_ms = at_ms - at_ms % MINUTE_MS
-    mine = (_M.scope == path, _M.asset == asset, _M.minute_ms == minute_ms)
-    row = (await tx.execute(select(_M.money_in, _M.money_out).where(*mine))).first()
-    if row is None:
-        values = {"money_in": moved.money_in, "money_out": moved.money_out}
-        place = {"scope": path, "asset": asset, "minute_ms": minute_ms}
-        # What comes back after its minute was dropped is in no window any more.
-        if moved.money_in >= 0 and moved.money_out >= 0:
-            await tx.execute(insert(risk_minute_table).values(**place, **values))
-        return
-    await tx.execute(
-        update(risk_minute_table)
-        .where(*mine)
-        .values(money_in=row.money_in + moved.money_in, money_out=row.money_out + moved.money_out)
+async def _add(tx: Tx, paths: Sequence[str], asset: str, at_ms: int, moved: Sums) -> None:
+    """Add to a minute and an hour of several scopes; summed here, since SQLite cannot."""
+    begins = {span_ms: at_ms - at_ms % span_ms for span_ms in (MINUTE_MS, HOUR_MS)}
+    at_begin = [
+        and_(_S.span_ms == span_ms, _S.begin_ms == begin_ms) for span_ms, begin_ms in begins.items()
+    ]
+    query = select(risk_sum_table).where(
+        any_of(tx, _S.scope, paths), _S.asset == asset, or_(*at_begin)
     )
+    known = {
+        (row.scope, row.span_ms): Sums(row.money_in, row.money_out)
+        for row in await tx.execute(query)
+    }
+    values = [
+        {
+            "scope": path,
+            "asset": asset,
+            "span_ms": span_ms,
+            "begin_ms": begin_ms,
+            "money_in": before.money_in + moved.money_in,
+            "money_out": before.money_out + moved.money_out,
+        }
+        for path in paths
+        for span_ms, begin_ms in begins.items()
+        # What comes back after its hour was dropped is in no window any more.
+        if (before := known.get((path, span_ms), Sums())).money_in + moved.money_in >= 0
+        and before.money_out + moved.money_out >= 0
+    ]
+    if values:
+        dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+        upsert = dialect.insert(risk_sum_table)
+        sums = {name: upsert.excluded[name] for name in ("money_in", "money_out")}
+        keys = ["scope", "asset", "span_ms", "begin_ms"]
+        await tx.execute(upsert.on_conflict_do_update(index_elements=keys, set_=sums), values)
 
 
 def _moved(function: Function, amount: int) -> Sums:

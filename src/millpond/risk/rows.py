@@ -139,7 +139,10 @@ async def put_hold(tx: Tx, hold: Hold) -> Hold:
             "count": _H.count + 1,
             **{name: values[name] for name in ("last_ms", "until_ms", "reason", "details")},
         }
-        await tx.execute(update(risk_hold_table).where(*same, _H.id != hold.id).values(again))
+        counted = update(risk_hold_table).where(*same, _H.id != hold.id).values(again)
+        if (await tx.execute(counted)).rowcount == 0:
+            # Somebody has ended the one that was in the way.
+            await tx.execute(insert_or_ignore(tx, risk_hold_table).values(values))
     row = (await tx.execute(select(risk_hold_table).where(*same))).mappings().one()
     return to_hold(row)
 

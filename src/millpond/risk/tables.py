@@ -50,17 +50,19 @@ risk_flow_table = Table(
 )
 """What was admitted, one row each; `folded_ms`: when what came back left the sums by minute."""
 
-risk_minute_table = Table(
-    "risk_minute",
+risk_sum_table = Table(
+    "risk_sum",
     metadata,
     Column("scope", Text, primary_key=True),
     Column("asset", Text, primary_key=True),
-    Column("minute_ms", BigInteger, primary_key=True),
+    Column("span_ms", BigInteger, primary_key=True),
+    Column("begin_ms", BigInteger, primary_key=True),
     Column("money_in", BigInt, nullable=False),
     Column("money_out", BigInt, nullable=False),
-    Index(None, "minute_ms"),
+    Index(None, "begin_ms"),
 )
-"""The same, summed by scope and minute, so that a window is at most so many rows as minutes."""
+"""The same, summed by scope and span: each minute and each hour. A window is the hours in it
+and the minutes before the first of them."""
 
 risk_hold_table = Table(
     "risk_hold",

@@ -14,7 +14,7 @@ from millpond.clock import Clock
 from millpond.money.errors import InsufficientFundsError
 from millpond.money.ledger import MAX_BATCH, Ledger
 from millpond.money.model import Resolution, Transfer
-from millpond.risk import RiskEngine
+from millpond.risk import Function, Request, RiskEngine
 from millpond.staking import accounts
 from millpond.staking.booking import (
     FUNDING,
@@ -27,11 +27,20 @@ from millpond.staking.booking import (
 from millpond.staking.errors import BooksConflictError
 from millpond.staking.holds import Holds
 from millpond.staking.model import Event, EventKind
-from millpond.staking.pools import StakingPool
-from millpond.staking.withdrawals.model import Withdrawal
+from millpond.staking.pools import PoolKind, StakingPool
+from millpond.staking.withdrawals.model import PRODUCT, Withdrawal
 from millpond.store import Tx
 
 _LEAVES = frozenset({EventKind.WITHDRAW, EventKind.TRANSFER_OUT})
+
+_FLOWS = {
+    (PoolKind.DIRECT, EventKind.DEPOSIT): Function.DEPOSIT,
+    (PoolKind.DIRECT, EventKind.WITHDRAW): Function.WITHDRAW,
+    (PoolKind.VAULT, EventKind.ASSETS_IN): Function.DEPOSIT,
+    (PoolKind.VAULT, EventKind.ASSETS_OUT): Function.WITHDRAW,
+    (PoolKind.VAULT, EventKind.REDEEM_REQUESTED): Function.WITHDRAW,
+}
+"""What counts as coming in and going out, in the pool's token."""
 
 SHORTFALL_ALERT = "staking_reward_shortfall"
 REORG_ALERT = "staking_deep_reorg"
@@ -45,7 +54,11 @@ class RewardClaims(Protocol):
     """
 
     async def reservation(self, tx: Tx, pool: StakingPool, event: Event) -> str | None:
-        """The pending transfer that reserved what this event paid or kept; None: none is open."""
+        """The pending transfer that reserved what this event paid; None: none is open.
+
+        What was kept by the contract is owed still, by another account: then what
+        was reserved has been given back, and nothing is named.
+        """
 
     async def booked(self, tx: Tx, pool: StakingPool, event: Event) -> None:
         """It is confirmed and booked."""
@@ -101,6 +114,28 @@ class Bookkeeper:
             ) from error
         return await holds.save(tx)
 
+    async def count(self, tx: Tx, pool: StakingPool, events: Sequence[Event]) -> None:
+        """Tell the risk engine what came and left by users' own hands; before anything is booked.
+
+        What a batch paid was counted when it was asked for.
+        """
+        if self._risk is None:
+            return
+        for event in events:
+            function = _FLOWS.get((pool.kind, event.kind))
+            if function is None or event.batch_id or not event.amount:
+                continue
+            request = Request(
+                function=function,
+                product=PRODUCT,
+                pool_id=pool.pool_id,
+                user=event.wallet,
+                asset=pool.asset,
+                amount=event.amount,
+                reference=event.reference,
+            )
+            await self._risk.saw(tx, request)
+
     async def undo(self, tx: Tx, pool: StakingPool, events: Sequence[Event]) -> list[Withdrawal]:
         """Reverse what was booked for events that the chain took back; newest last.
 
@@ -110,6 +145,10 @@ class Bookkeeper:
         Raises:
             BooksConflictError: The books cannot follow the chain.
         """
+        if self._risk is not None:
+            for event in events:
+                if (pool.kind, event.kind) in _FLOWS:
+                    await self._risk.returned(tx, event.reference)
         holds = Holds(pool, self._ledger, self._clock.now_ms(), self._risk)
         await holds.load(tx, events, everybody=True)
         await holds.suspend(tx)
@@ -163,7 +202,7 @@ class Bookkeeper:
             return
         await queue.flush()
         reserved = None
-        if event.kind is EventKind.REWARD_PAID:
+        if event.kind in REWARD_PAYMENTS:
             reserved = await self._claims.reservation(tx, pool, event)
         transfer = transfer_of(pool, event)
         if reserved is not None:

@@ -47,6 +47,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         blocks: Blocks that were indexed.
         events: Events that were indexed.
         undone: Events that reorgs took back.
+        stopped: Pools that were stopped for a person to look.
         behind: Blocks that are left to the head, of the pool furthest behind.
     """
 
@@ -54,7 +55,13 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     blocks: int = 0
     events: int = 0
     undone: int = 0
+    stopped: int = 0
     behind: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was there to do."""
+        return not (self.blocks or self.undone or self.stopped)
 
 
 class Indexer:
@@ -106,7 +113,7 @@ class Indexer:
             for group in await self._groups(chain_id):
                 step = _sum(step, await self._step(chain_id, group))
             progress = _sum(progress, step)
-            if not step.blocks and not step.undone:
+            if step.idle:
                 break
         behind = await self._behind(chain_id)
         return msgspec.structs.replace(progress, behind=behind)
@@ -139,7 +146,6 @@ class Indexer:
 
     async def _step(self, chain_id: int, group: _Group) -> Progress:
         follower = Follower(self._chains[chain_id], self._settings)
-        pools = [pool.pool_id for pool in group.pools]
         try:
             step = await follower.next(
                 group.number, group.trail, group.addresses, topics(group.kinds)
@@ -149,11 +155,14 @@ class Indexer:
             if isinstance(step, Advance):
                 return await self._advance(chain_id, group, step)
         except ReorgTooDeepError as error:
-            await self._stop(pools, error.message)
+            return await self._stop(chain_id, list(group.at), error.message)
         except BooksConflictError as error:
-            await self._stop([error.details["pool"]], error.message)
+            return await self._stop(chain_id, [error.details["pool"]], error.message)
         except ChainGapError as error:
             await self._gap(error)
+            others = group.without(error.details["pool"])
+            if others is not None:
+                return await self._step(chain_id, others)
         return Progress(chain_id=chain_id)
 
     # -- forward ---------------------------------------------------------------
@@ -190,6 +199,8 @@ class Indexer:
         booked_to = max(at.booked_number, min(step.last, step.head - pool.confirmations + 1))
         waiting = await recording.seen_to(tx, pool.pool_id, booked_to)
         due = waiting + [event for event in new if event.block_number <= booked_to]
+        if step.head - step.last <= self._settings.checked_depth:
+            await self._books.count(tx, pool, due)
         # The ledger first: it takes its locks in an order of its own.
         withdrawals = await self._books.book(tx, pool, due)
         await recording.mark_booked(tx, pool.pool_id, waiting)
@@ -335,7 +346,7 @@ class Indexer:
                 error.details,
             )
 
-    async def _stop(self, pool_ids: Sequence[str], reason: str) -> None:
+    async def _stop(self, chain_id: int, pool_ids: Sequence[str], reason: str) -> Progress:
         """Follow pools no further until a person looked; what is booked stays as it is."""
         async with self._store.begin() as tx:
             found = await checkpoints.load(tx, pool_ids, lock=True)
@@ -344,6 +355,7 @@ class Indexer:
                 await self._alerts.raise_(
                     tx, STOPPED_ALERT, checkpoint.pool_id, Severity.CRITICAL, reason
                 )
+        return Progress(chain_id=chain_id, stopped=len(pool_ids))
 
     async def _behind(self, chain_id: int) -> int:
         async with self._store.read() as tx:
@@ -372,6 +384,11 @@ class _Group:
         self.addresses = [address for pool in pools for address in pool.addresses]
         self.kinds = frozenset(pool.kind for pool in pools)
 
+    def without(self, pool_id: str) -> _Group | None:
+        """The others, which one pool's fault does not hold up; None if there are none."""
+        pools = [pool for pool in self.pools if pool.pool_id != pool_id]
+        return _Group(pools, {p.pool_id: self.at[p.pool_id] for p in pools}) if pools else None
+
 
 def _sum(one: Progress, other: Progress) -> Progress:
     return Progress(
@@ -379,4 +396,5 @@ def _sum(one: Progress, other: Progress) -> Progress:
         blocks=one.blocks + other.blocks,
         events=one.events + other.events,
         undone=one.undone + other.undone,
+        stopped=one.stopped + other.stopped,
     )

@@ -163,11 +163,15 @@ async def static(
     asset = assets.get(path.lstrip("/"))
     if asset is None:
         raise NotFoundError("There is no such file.")
+    headers = {"Vary": "Accept-Encoding", "ETag": f'"{asset.digest}"'}
+    if request.query_params.get("v") == asset.digest:
+        headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    else:
+        # Modules import each other by plain names: those are asked about each time.
+        headers["Cache-Control"] = "no-cache"
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(b"", status_code=304, headers=headers)
     zipped = "gzip" in request.headers.get("accept-encoding", "")
-    headers = {
-        "Cache-Control": "public, max-age=31536000, immutable",
-        "Vary": "Accept-Encoding",
-    }
     if zipped:
         headers["Content-Encoding"] = "gzip"
     return Response(

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import random
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,48 @@ def test_a_write_that_fails_changes_nothing_on_disk(tmp_path: Path) -> None:
 
     assert house.storage.head_number() == height
     house.storage.close()
+
+
+def test_a_block_that_cannot_be_written_was_never_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path)
+    house.chain.automine = False
+    house.chain.send(signed(0))
+    head = house.chain.head.hash
+
+    with monkeypatch.context() as patch, pytest.raises(sqlite3.OperationalError):
+        patch.setattr(house.storage, "append", _full)
+        house.chain.mine()
+    assert house.chain.head.hash == head
+    assert len(house.chain.mempool) == 1
+
+    house.chain.mine()
+    assert house.chain.head.parent_hash == head
+    assert (house.chain.head.gas_used, len(house.chain.mempool)) == (21_000, 0)
+    house.storage.close()
+
+
+def _full(*_: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_two_processes_do_not_share_a_directory(tmp_path: Path) -> None:
+    house = House(tmp_path)
+
+    with pytest.raises(DevevmStorageError, match="locked"):
+        Storage(tmp_path)
+    house.storage.close()
+    House(tmp_path).storage.close()
+
+
+async def test_it_ends_when_it_can_make_no_blocks_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = DevevmParams(block_time_s=2)
+    async with DevevmServer(params, ManualClock(), SeededEntropy()) as server:
+        monkeypatch.setattr(server.chain.storage, "append", _full)
+
+        with pytest.raises(sqlite3.OperationalError):
+            await server.serve_until(asyncio.Event())
 
 
 # -- time ------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eth_abi import encode
+from eth_abi.abi import encode
 
 from millpond.chains.evm.address import ZERO_ADDRESS
 from millpond.chains.evm.contracts import artifact

@@ -45,7 +45,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     async with server:
         sys.stdout.write(f"devevm {server.url} block {server.chain.height}\n")
         sys.stdout.flush()
-        await stop.wait()
+        await server.serve_until(stop)
 
 
 def main() -> int:

@@ -6,6 +6,8 @@ is always whole, in memory and on disk.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -80,10 +82,7 @@ class Devevm:
         known = (self.storage.fact("layout"), self.storage.fact("chain_id"))
         if known != (_LAYOUT, str(self.params.chain_id)):
             raise DevevmStorageError(f"The data are of chain {known[1]} (layout {known[0]}).")
-        self._ahead_s = int(self.storage.fact("ahead_s") or 0)
-        self._set_head(number)
-        for sequence, raw in self.storage.waiting():
-            self.mempool.add(reread(raw, self.params.chain_id), sequence)
+        self._read_back(number)
 
     @property
     def head(self) -> Any:
@@ -120,7 +119,7 @@ class Devevm:
         replaced = self.mempool.check(tx, self, self.params.gas_limit)
         if self._state.get_code(tx.sender):
             raise refused("sender not an eoa")
-        with self.storage.transaction():
+        with self._change():
             if replaced is not None:
                 self.storage.wait_no_more([replaced.tx.hash])
             self._wait(tx)
@@ -131,7 +130,7 @@ class Devevm:
     def drop(self, tx_hash: bytes) -> bool:
         """Forget a waiting transaction; False: it does not wait."""
         known = tx_hash in self.mempool
-        with self.storage.transaction():
+        with self._change():
             self._forget([tx_hash])
         return known
 
@@ -152,7 +151,7 @@ class Devevm:
 
     def set_balance(self, address: bytes, wei: int) -> None:
         """Give an account a balance, in a block of its own."""
-        with self.storage.transaction():
+        with self._change():
             builder = self._draft_block(1)
             builder.state.set_balance(address, wei)
             self._keep(builder.finish())
@@ -172,7 +171,7 @@ class Devevm:
             raise invalid(f"invalid argument 0: 1 to {self.height} blocks")
         common = self.height - depth
         removed = self._removed_after(common)
-        with self.storage.transaction():
+        with self._change():
             self._truncate(common)
             for _ in range(depth):
                 self._keep(self._draft_block(1).finish())
@@ -200,7 +199,7 @@ class Devevm:
         if snapshot is None:
             return False
         assert self._hash_of(snapshot.number) == snapshot.hash, "reorg forgets what it undoes"
-        with self.storage.transaction():
+        with self._change():
             self._truncate(snapshot.number)
             self._forget([one.tx.hash for one in self.mempool.all()])
             for raw in snapshot.waiting:
@@ -216,7 +215,7 @@ class Devevm:
         """Move the chain's time; returns by how much it is ahead of the clock."""
         if seconds < 0:
             raise invalid("invalid argument 0: time does not go back")
-        with self.storage.transaction():
+        with self._change():
             self._set_ahead(self._ahead_s + seconds)
         return self._ahead_s
 
@@ -230,8 +229,27 @@ class Devevm:
 
     # -- the inside ------------------------------------------------------------------
 
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        """All or nothing, on disk and in memory."""
+        try:
+            with self.storage.transaction():
+                yield
+        except BaseException:
+            number = self.storage.head_number()
+            if number is not None:
+                self._read_back(number)
+            raise
+
+    def _read_back(self, number: int) -> None:
+        self._ahead_s = int(self.storage.fact("ahead_s") or 0)
+        self._set_head(number)
+        self.mempool = Mempool(self.params)
+        for sequence, raw in self.storage.waiting():
+            self.mempool.add(reread(raw, self.params.chain_id), sequence)
+
     def _begin(self) -> None:
-        with self.storage.transaction():
+        with self._change():
             self.storage.set_fact("layout", _LAYOUT)
             self.storage.set_fact("chain_id", str(self.params.chain_id))
             self._keep(self.machine.genesis(self._clock.now_ms() // 1000))
@@ -264,7 +282,7 @@ class Devevm:
         return self.machine.builder(draft)
 
     def _mine(self, interval_s: int = 1) -> None:
-        with self.storage.transaction():
+        with self._change():
             builder = self._draft_block(interval_s)
             impossible = self._fill(builder)
             self._keep(builder.finish())

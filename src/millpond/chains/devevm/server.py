@@ -100,6 +100,15 @@ class DevevmServer:
             self._runner = None
         self.chain.storage.close()
 
+    async def serve_until(self, stop: asyncio.Event) -> None:
+        """Wait for `stop`; raises what ended the making of blocks, if that ends first."""
+        waiting = asyncio.create_task(stop.wait())
+        running = {waiting} | ({self._miner} if self._miner is not None else set())
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        for task in done:
+            await task
+
     async def _mine(self, every_s: float) -> None:
         while True:
             await self._clock.sleep(every_s)

@@ -18,6 +18,8 @@ import msgspec
 from eth.db.atomic import AtomicDB
 from eth.db.backends.base import BaseDB
 
+from millpond.chains.devevm.errors import DevevmStorageError
+
 _CACHED_NODES = 20_000
 
 _SCHEMA = """
@@ -127,6 +129,7 @@ class Storage:
 
     Raises:
         OSError: The directory cannot be made.
+        DevevmStorageError: Another process has it open, or it is no database.
     """
 
     def __init__(self, datadir: Path | None) -> None:
@@ -134,10 +137,16 @@ class Storage:
         if datadir is not None:
             datadir.mkdir(parents=True, exist_ok=True)
             place = str(datadir / "devevm.db")
-        self._connection = sqlite3.connect(place, isolation_level=None)
-        self._connection.execute("pragma journal_mode = wal").fetchone()
-        self._connection.execute("pragma synchronous = full")
-        self._connection.executescript(_SCHEMA)
+        self._connection = sqlite3.connect(place, isolation_level=None, timeout=0)
+        try:
+            # What is in memory must be what is on disk, so nobody else may write.
+            self._connection.execute("pragma locking_mode = exclusive").fetchone()
+            self._connection.execute("pragma journal_mode = wal").fetchone()
+            self._connection.execute("pragma synchronous = full")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise DevevmStorageError(f"{place} cannot be used: {error}.") from None
         self._nodes = _Nodes(self._connection)
         self.state_db = AtomicDB(self._nodes)
 

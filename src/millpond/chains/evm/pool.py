@@ -28,6 +28,7 @@ from millpond.chains.evm.hexes import hash32, quantity, to_quantity
 from millpond.chains.evm.rpc import RpcEndpoint
 from millpond.chains.evm.settings import NodesSettings
 from millpond.clock import Clock
+from millpond.errors import InvalidInputError
 
 T = TypeVar("T")
 Ask = Callable[[RpcEndpoint], Awaitable[T]]
@@ -77,8 +78,12 @@ class NodePool:
         on_equivocation: OnEquivocation | None = None,
     ) -> None:
         assert endpoints, "a chain has at least one node"
-        assert settings.quorum <= len(endpoints), "a quorum needs as many nodes"
-        assert len({e.name for e in endpoints}) == len(endpoints), "nodes have different names"
+        if settings.quorum > len(endpoints):
+            raise InvalidInputError(
+                f"a quorum of {settings.quorum} needs as many nodes; chain {chain_id} has "
+                f"{len(endpoints)}"
+            )
+        _name_apart(endpoints)
         self.endpoints = tuple(endpoints)
         self.chain_id = chain_id
         self.settings = settings
@@ -304,6 +309,17 @@ class NodePool:
             if not isinstance(vote, RpcError)
         ]
         await self._refuse_contradiction(f"block {number}", answers, lambda _a, _b: number)
+
+
+def _name_apart(endpoints: Sequence[RpcEndpoint]) -> None:
+    """Two keys of one hosted service have one host: number them."""
+    taken: set[str] = set()
+    for endpoint in endpoints:
+        name, number = endpoint.name, 1
+        while endpoint.name in taken:
+            number += 1
+            endpoint.name = f"{name}#{number}"
+        taken.add(endpoint.name)
 
 
 def _most(answers: list[tuple[RpcEndpoint, Any]]) -> tuple[Any, int]:

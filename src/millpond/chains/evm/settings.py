@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class NodesSettings(msgspec.Struct, frozen=True, kw_only=True):
+class NodesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the nodes of one chain are asked and watched.
 
     Attributes:

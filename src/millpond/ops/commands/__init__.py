@@ -24,6 +24,7 @@ from millpond.ops.commands import (
     staking,
     tasks,
     up,
+    verify,
 )
 
 REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
@@ -36,6 +37,7 @@ REGISTER: tuple[Callable[[typer.Typer], None], ...] = (
     deploy.register,
     staking.register,
     tasks.register,
+    verify.register,
     audit.register,
     config.register,
     mine.register,

@@ -12,7 +12,7 @@ def register(app: typer.Typer) -> None:
     app.command("mine")(mine)
 
 
-def mine(  # noqa: PLR0917 - options of a command line
+def mine(
     user: Annotated[str, typer.Argument(help="Your address and a name, as in ADDRESS.rig1.")],
     url: Annotated[
         str, typer.Option(help="The pool, as in stratum+tcp://127.0.0.1:3333.")

@@ -10,8 +10,10 @@ from millpond.ops.commands.common import ConfigOption, read_config
 
 HELP = {
     "devchain": "Run the embedded chain and its wallet.",
+    "devevm": "Run the embedded EVM chain.",
     "edge": "Serve miners: Stratum, shares, blocks.",
     "worker": "Fold shares, follow blocks, credit rewards, make payouts.",
+    "chains": "Follow EVM chains, close epochs, pay withdrawals, run the periodic tasks.",
     "api": "Serve the JSON interface, the pages and /metrics.",
     "miner": "Run the built-in miner against our own edge, as `up` does.",
 }

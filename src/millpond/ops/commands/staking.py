@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("init")(init)
     group.command("fund")(fund)
     group.command("status")(status)
+    group.command("statement")(statement)
     app.add_typer(group, name="staking")
 
 
@@ -109,6 +110,29 @@ def fund(
     typer.echo(asyncio.run(work()))
 
 
+def statement(
+    epoch: Annotated[int, typer.Argument(help="Number of the epoch.")],
+    pool: PoolOption = "btcd-main-pool",
+    config: ConfigOption = None,
+) -> None:
+    """Print an epoch's statement, for `millpond verify epoch`."""
+    import asyncio
+    import sys
+
+    from millpond.staking.rewards.statements import export
+    from millpond.store import Store
+
+    async def work() -> bytes:
+        store = await Store.open(read_config(config).database_url, pool_size=1)
+        try:
+            async with store.read() as tx:
+                return await export(tx, pool, epoch)
+        finally:
+            await store.close()
+
+    sys.stdout.buffer.write(asyncio.run(work()))
+
+
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show every pool: what is staked, funded, owed and waiting."""
     import asyncio
@@ -129,11 +153,13 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def _lines(pool: PoolStatus) -> list[str]:
+    closed = "none closed yet" if pool.last_epoch is None else f"{pool.last_epoch} closed last"
+    stopped = f", stands still: {pool.stopped}" if pool.stopped else ""
     return [
         f"{pool.pool_id}  {pool.kind} on chain {pool.chain_id}, {pool.state}",
-        f"  staked     {pool.staked} by {pool.stakers}",
-        f"  funded     {pool.reserve} left to distribute, {pool.owed} owed and not claimed",
-        f"  epochs     {pool.last_epoch}",
-        f"  withdrawals {pool.waiting} open",
-        f"  indexed    to block {pool.booked_block}{f', {pool.stopped}' if pool.stopped else ''}",
+        f"  staked       {pool.staked} by {pool.stakers}",
+        f"  rewards      {pool.reserve} left to distribute, {pool.owed} distributed, not claimed",
+        f"  epochs       {closed}",
+        f"  withdrawals  {pool.waiting} open",
+        f"  indexed      to block {pool.indexed}, {pool.behind} behind{stopped}",
     ]

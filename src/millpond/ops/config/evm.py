@@ -68,4 +68,4 @@ class DevevmSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: _Port = 18545
     chain_id: Annotated[int, Meta(ge=1)] = 31_337
-    block_time_s: Annotated[float, Meta(gt=0, le=600)] = 2.0
+    block_time_s: Annotated[float, Meta(gt=0, le=600)] = 1.0

@@ -25,7 +25,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 DEVCHAIN_LOGIN = "devchain"
 """User and password of the embedded chain: play money, on the loopback only."""
 
-PartName = Literal["devchain", "devevm", "edge", "worker", "staking", "api", "miner"]
+PartName = Literal["devchain", "devevm", "edge", "worker", "chains", "api", "miner"]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,8 +144,8 @@ _DEMO_VARDIFF = VardiffSettings(start=0.000_01, minimum=0.000_001, target_s=0.5)
 
 
 _DEMO_NODES = NodesSettings(interval_s=2.0)
-_DEMO_TX = TxSettings(confirmations=2, poll_s=0.5, patience_s=10.0, keeper_s=5.0)
-"""The embedded chain has one node and a block every other second."""
+_DEMO_TX = TxSettings(confirmations=1, poll_s=0.3, patience_s=10.0, keeper_s=5.0)
+"""The embedded chain has one node and a block every second."""
 
 
 class SupervisorSettings(Section, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from millpond.clock import Clock
 from millpond.ops.config import Config
-from millpond.ops.doctor import daemons, databases, machine
+from millpond.ops.doctor import chains, daemons, databases, machine
 from millpond.ops.doctor.findings import Finding
 
 
@@ -31,4 +31,7 @@ async def examine(config: Config, config_path: Path | None, clock: Clock) -> Asy
             yield finding
     for pool in config.the_pools if config.daemons else ():
         async for finding in daemons.block_address(config, pool):
+            yield finding
+    for settings_of_chain in config.evm:
+        async for finding in chains.chain(settings_of_chain, config.staking.min_gas_wei):
             yield finding

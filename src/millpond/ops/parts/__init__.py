@@ -9,7 +9,7 @@ import importlib
 
 from millpond.ops.part import Body
 
-PARTS = ("devchain", "edge", "worker", "api", "miner")
+PARTS = ("devchain", "devevm", "edge", "worker", "chains", "api", "miner")
 
 
 def body_of(name: str) -> Body:

@@ -16,10 +16,13 @@ from sqlalchemy import select, update
 from millpond.alerts import Alerts, Severity
 from millpond.clock import Clock, Entropy
 from millpond.money.errors import InsufficientFundsError
+from millpond.risk import Function, RiskEngine
 from millpond.staking.pools import PoolKind, PoolState, StakingPool, get_pool, list_pools
+from millpond.staking.rewards import rows
 from millpond.staking.rewards.epochs import Epochs
 from millpond.staking.rewards.model import Epoch
 from millpond.staking.rewards.tables import run_table
+from millpond.staking.withdrawals.model import PRODUCT
 from millpond.store import Store, Tx
 from millpond.store.retry import retrying
 from millpond.store.sql import insert_or_ignore
@@ -40,6 +43,24 @@ class Gate(Protocol):
 
     async def held_because(self, tx: Tx, pool: StakingPool) -> str | None:
         """Say why no epoch of the pool may be closed now; None: it may."""
+
+
+class RiskGate:
+    """Holds rewards back while a pause or a breaker of the risk engine holds them."""
+
+    def __init__(self, risk: RiskEngine) -> None:
+        self._risk = risk
+
+    async def held_because(self, tx: Tx, pool: StakingPool) -> str | None:
+        """The reason of whoever or whatever holds them."""
+        hold = await self._risk.held(
+            tx,
+            Function.REWARDS,
+            product=PRODUCT,
+            pool_id=pool.pool_id,
+            asset=pool.asset.code,
+        )
+        return None if hold is None else f"rewards are held: {hold.reason}"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +158,9 @@ class RewardCycle:
         return await retrying(self._store, one, clock=self._clock, entropy=self._entropy)
 
     async def _held(self, tx: Tx, pool_id: str) -> str:
+        disputed = await rows.first_disputed(tx, pool_id)
+        if disputed is not None:
+            return f"epoch {disputed} is disputed; somebody has to look and accept it"
         if self._gate is None:
             return ""
         return await self._gate.held_because(tx, await get_pool(tx, pool_id)) or ""

@@ -83,9 +83,9 @@ class Epochs:
         pool = await get_pool(tx, pool_id)
         if pool.state is not PoolState.ACTIVE or pool.rewards_contract is None:
             return None
-        last = await rows.last_epoch(tx, pool_id)
-        if last is not None and last.state is EpochState.DISPUTED:
+        if await rows.first_disputed(tx, pool_id) is not None:
             return None
+        last = await rows.last_epoch(tx, pool_id)
         part = await _pool_part(tx, pool)
         if part is None:
             return None
@@ -153,6 +153,7 @@ class Epochs:
         self, tx: Tx, pool: StakingPool, part: PoolPart, epoch: int, last: Epoch | None
     ) -> Closing:
         start_s, end_s = bounds_of(part, epoch)
+        prior = Prior() if last is None else await _prior(tx, pool, last)
         return decide(
             part,
             epoch,
@@ -162,7 +163,7 @@ class Epochs:
                 await rows.changes_of(tx, pool.pool_id, start_s, end_s),
                 await rows.fundings_of(tx, pool, None if last is None else start_s, end_s),
             ),
-            Prior() if last is None else await _prior(tx, last),
+            prior,
         )
 
     async def _write(self, tx: Tx, pool: StakingPool, closing: Closing) -> Epoch:
@@ -300,10 +301,12 @@ def pool_part(pool: StakingPool, first: int) -> PoolPart:
     )
 
 
-async def _prior(tx: Tx, last: Epoch) -> Prior:
+async def _prior(tx: Tx, pool: StakingPool, last: Epoch) -> Prior:
+    """Where `last` left off; what was funded by then is what the chain says now."""
+    fundings = await rows.fundings_of(tx, pool, None, last.end_s)
     return Prior(
         number=last.number,
-        funded=last.funded,
+        funded=sum(int(funding.amount) for funding in fundings),
         cumulative=last.cumulative,
         carried=await rows.carried(tx, last),
         previous=last.statement_hash,

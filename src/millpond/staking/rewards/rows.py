@@ -67,6 +67,33 @@ async def _epochs(tx: Tx, query: Select[Any]) -> list[Epoch]:
     return [to_epoch(row) for row in (await tx.execute(query)).mappings()]
 
 
+async def first_disputed(tx: Tx, pool_id: str) -> int | None:
+    """The oldest epoch that waits for a person."""
+    query = select(func.min(_P.epoch)).where(
+        _P.pool_id == pool_id, _P.state == EpochState.DISPUTED.value
+    )
+    found: int | None = (await tx.execute(query)).scalar()
+    return found
+
+
+async def unposted(tx: Tx, pool_id: str, *, limit: int) -> list[Epoch]:
+    """Closed epochs whose root no event of the chain has shown yet, oldest first."""
+    posted = (
+        select(_E.details)
+        .where(
+            _E.pool_id == pool_id,
+            _E.kind == EventKind.EPOCH_POSTED.value,
+            _E.state != EventState.UNDONE.value,
+        )
+        .order_by(_E.seq.desc())
+        .limit(1)
+    )
+    details = (await tx.execute(posted)).scalar()
+    last = 0 if details is None else int(details["epoch"])
+    query = select(epoch_table).where(_P.pool_id == pool_id, _P.number > last)
+    return await _epochs(tx, query.order_by(_P.number).limit(limit))
+
+
 async def first_epoch(tx: Tx, pool_id: str) -> int | None:
     """The first epoch that was closed."""
     query = select(func.min(_P.epoch)).where(_P.pool_id == pool_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
+from millpond.chains.evm.address import checksum
 from millpond.staking.model import EventKind, EventState
 from millpond.staking.pools import PoolKind, StakingPool, get_pool
 from millpond.staking.rewards import rows
@@ -53,9 +54,11 @@ async def proof(tx: Tx, pool_id: str, wallet: str) -> Proof:
 
     Raises:
         PoolNotFoundError: There is no such pool.
+        InvalidAddressError: The wallet is no address.
         NoRewardsError: The wallet has nothing in it, or nothing was closed.
     """
     pool = await get_pool(tx, pool_id)
+    wallet = checksum(wallet)
     row = await _provable(tx, pool)
     lines = [] if row is None else await rows.snapshots(tx, pool_id, row.epoch)
     amounts = {line.wallet: line.cumulative for line in lines if line.cumulative}

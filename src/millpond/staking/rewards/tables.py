@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, Text, text
 
 from millpond.store import BigInt, metadata
 from millpond.store.types import JsonText
@@ -74,6 +74,9 @@ run_table = Table(
     Column("last_run_ms", BigInteger, nullable=False),
 )
 
+PENDING_CLAIM = "state = 'pending'"
+"""A wallet asks for one claim at a time. A reorg may reopen an older one beside it."""
+
 claim_table = Table(
     "staking_claim",
     metadata,
@@ -83,21 +86,22 @@ claim_table = Table(
     Column("amount", BigInt, nullable=False),
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("batch_id", Text),
-    Column("intent_id", Text),
+    Column("chain_key", Text),
+    Column("reserved", Boolean, nullable=False),
+    Column("hold", Integer, nullable=False),
     Column("tx_hash", Text),
     Column("requested_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
-    Column("settled_ms", BigInteger),
-    Index("ix_staking_claim_wallet", "pool_id", "wallet", "id"),
+    Column("finished_ms", BigInteger),
+    Index("ix_staking_claim_wallet", "wallet", "id"),
     Index("ix_staking_claim_state", "pool_id", "state", "id"),
-    Index("ix_staking_claim_batch", "batch_id"),
+    Index("ix_staking_claim_chain_key", "chain_key"),
     Index(
-        "uq_staking_claim_open",
+        "uq_staking_claim_pending",
         "pool_id",
         "wallet",
         unique=True,
-        sqlite_where=text("state NOT IN ('paid', 'failed')"),
-        postgresql_where=text("state NOT IN ('paid', 'failed')"),
+        sqlite_where=text(PENDING_CLAIM),
+        postgresql_where=text(PENDING_CLAIM),
     ),
 )

@@ -8,11 +8,13 @@ unit. Pure.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from millpond.chains.evm.address import checksum
 from millpond.staking.rewards.chainlog import ChainLog, Told, told
 from millpond.staking.rewards.closing import (
     Closing,
@@ -148,7 +150,7 @@ def _recompute(statement: Statement, events: Told, previous: bytes | None) -> tu
     """Decide the epochs up to the statement's anew."""
     first, prior = _first_of(statement, events), Prior()
     if previous is not None:
-        prior = prior_after(decode(previous), previous)
+        prior = _trusted(previous, bounds_of(statement.pool, statement.epoch)[0], events)
     pool = msgspec.structs.replace(statement.pool, first_epoch=first)
     start = statement.epoch if previous is not None else min(first, statement.epoch)
     walk = _Walk(events, None if previous is None else bounds_of(pool, start)[0])
@@ -159,6 +161,12 @@ def _recompute(statement: Statement, events: Told, previous: bytes | None) -> tu
         prior = closing.prior
     assert closing is not None, "at least the statement's own epoch is decided"
     return closing, statement.epoch - start + 1
+
+
+def _trusted(previous: bytes, start_s: int, events: Told) -> Prior:
+    """Where a trusted statement left off; what was funded by then, the chain says."""
+    funded = sum(int(f.amount) for f in events.fundings if f.at_s < start_s)
+    return dataclasses.replace(prior_after(decode(previous), previous), funded=funded)
 
 
 def _first_of(statement: Statement, events: Told) -> int:
@@ -252,9 +260,11 @@ def account_proof(document: bytes, wallet: str) -> Proof:
 
     Raises:
         InvalidStatementError: It is no statement, or its root is not that of its accounts.
+        InvalidAddressError: The wallet is no address.
         NoRewardsError: The wallet has nothing in it.
     """
     statement = decode(document)
+    wallet = checksum(wallet)
     tree, amounts = statement.tree(), statement.amounts()
     if "0x" + tree.root.hex() != statement.root:
         raise InvalidStatementError("the statement's root is not that of its accounts")

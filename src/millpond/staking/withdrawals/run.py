@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 from sqlalchemy import insert
 
 from millpond.alerts import Alerts, Severity
-from millpond.chains.evm.tx import Call, CallRevertedError, Market, lane_of
+from millpond.chains.evm.tx import Call, lane_of
 from millpond.clock import Clock, Ids
-from millpond.errors import UnavailableError
 from millpond.intents import Intent, Intents
 from millpond.risk import Function, RiskEngine
 from millpond.staking import metrics
 from millpond.staking.accounts import derived_id
+from millpond.staking.paying import HotWallet, Paying
 from millpond.staking.pools import PoolKind, StakingPool, list_pools
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals import rows
@@ -25,32 +23,7 @@ from millpond.staking.withdrawals.model import PRODUCT, Withdrawal, WithdrawalSt
 from millpond.staking.withdrawals.tables import batch_table
 from millpond.store import Store, Tx
 
-GAS_ALERT = "staking_gas_shortage"
 OLD_ALERT = "staking_withdrawal_old"
-
-NO_GAS = "the hot wallet has not enough for gas; the withdrawal waits"
-NOBODY = "the chain cannot be asked now"
-
-
-class PayingChain(Protocol):
-    """What is asked of a chain before a batch is written (`chains.evm.tx.ChainAccess`)."""
-
-    async def balance(self, address: str) -> int:
-        """Wei of an address in the newest block."""
-
-    async def market(self) -> Market:
-        """What gas costs now."""
-
-    async def simulate(self, sender: str, call: Call) -> bytes:
-        """Do the call on the newest state without a transaction."""
-
-
-@dataclass(frozen=True, slots=True)
-class HotWallet:
-    """Who pays the gas on a chain: the operator of the pools' contracts there."""
-
-    access: PayingChain
-    address: str
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +76,14 @@ class WithdrawalRun:
         self._clock = clock
         self._ids = ids
         self._settings = settings or StakingSettings()
+        self._paying = Paying(
+            store,
+            wallets,
+            alerts,
+            self._settings,
+            what="withdrawals",
+            refused_alert=REFUSED_ALERT,
+        )
 
     async def run_once(self) -> list[RunResult]:
         """Look at every direct pool once; nothing fails because something is short."""
@@ -142,57 +123,13 @@ class WithdrawalRun:
             )
         if hold is not None:
             return f"withdrawals are held: {hold.reason}"
-        wallet = self._wallets.get(pool.chain_id)
-        if wallet is None:
-            return "this process has no hot wallet on the pool's chain"
-        try:
-            return await self._short_of_gas(pool, wallet, payees) or await self._refused(
-                pool, wallet
-            )
-        except UnavailableError as error:
-            return f"{NOBODY}: {error.message}"
+        return await self._paying.held_because(pool, payees, lambda: self._trial(pool))
 
-    async def _short_of_gas(self, pool: StakingPool, wallet: HotWallet, payees: int) -> str:
-        market = await wallet.access.market()
-        price = 2 * market.base_fee + market.priority_fee
-        needed = max(
-            self._settings.min_gas_wei, price * self._settings.gas_per_payee * (payees + 1)
-        )
-        held = await wallet.access.balance(wallet.address)
-        subject = f"{pool.chain_id}:{wallet.address}"
-        async with self._store.begin() as tx:
-            if held >= needed:
-                await self._alerts.clear(tx, GAS_ALERT, subject)
-                return ""
-            await self._alerts.raise_(
-                tx,
-                GAS_ALERT,
-                subject,
-                Severity.CRITICAL,
-                f"the hot wallet has {held} wei and needs {needed} for the next batch",
-                {"held": str(held), "needed": str(needed), "pool": pool.pool_id},
-            )
-        return NO_GAS
-
-    async def _refused(self, pool: StakingPool, wallet: HotWallet) -> str:
-        """Try a batch of the oldest one: paused, or no operator, shows before people wait in it."""
+    async def _trial(self, pool: StakingPool) -> Call | None:
+        """A batch of the oldest one, to be tried."""
         async with self._store.read() as tx:
             oldest = await rows.pending(tx, pool.pool_id, limit=1, lock=False)
-        if not oldest:
-            return ""
-        trial = _payload(pool, "trial", oldest)
-        try:
-            await wallet.access.simulate(wallet.address, trial.call())
-        except CallRevertedError as error:
-            reason = f"the contract refuses to pay withdrawals: {error.message}"
-            async with self._store.begin() as tx:
-                await self._alerts.raise_(
-                    tx, REFUSED_ALERT, pool.pool_id, Severity.CRITICAL, reason
-                )
-            return reason
-        async with self._store.begin() as tx:
-            await self._alerts.clear(tx, REFUSED_ALERT, pool.pool_id)
-        return ""
+        return _payload(pool, "trial", oldest).call() if oldest else None
 
     async def _write_batch(self, pool: StakingPool) -> tuple[Intent | None, int]:
         """One batch: rows, intent and payees in one transaction."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from millpond.chains.evm.tx.fees import takes_the_place
 from millpond.chains.evm.tx.model import Attempt, AttemptState, NonceState
 from millpond.intents import IntentState as S
 from tests.chains.evm.tx import proxy
+from tests.chains.evm.tx.cases_nonces import AwaySigner
 from tests.chains.evm.tx.contracts import WORKS_UNTIL_THROWN
 from tests.chains.evm.tx.deaths import DieAt, DiedError
 from tests.chains.evm.tx.scene import Scene, settings
@@ -127,7 +129,7 @@ async def base_fee_above_the_cap(scene: Scene) -> None:
     scene.set_up(settings(max_fee=20 * GWEI))
     scene.base_fee(100 * GWEI)
     intent = await scene.give()
-    for _ in range(70):
+    for _ in range(8):
         await scene.work(1)
     assert await scene.state(intent) is S.CREATED
     assert await scene.nonces() == []
@@ -146,7 +148,7 @@ async def too_cheap_and_forgotten(scene: Scene) -> None:
     (attempt,) = await scene.attempts()
     scene.node.drop(attempt.tx_hash)
     scene.base_fee(100 * GWEI)
-    for _ in range(70):
+    for _ in range(8):
         await scene.work(1)
     found = await scene.get(intent)
     assert (found.state, found.tries, found.sends) == (S.SENT, 0, 1)
@@ -200,6 +202,98 @@ async def died_replacing(scene: Scene) -> None:
     await scene.finish(intent)
     assert mined(await scene.attempts()) == [2]
     await scene.assert_given("k")
+
+
+async def replacement_refused(scene: Scene) -> None:
+    """A node wants more for a replacement than it got: the next one offers more."""
+    intent = await scene.give()
+    await scene.work()
+    await scene.keep()
+    scene.proxy.once(SEND, proxy.error("replacement transaction underpriced"))
+    assert (await scene.keep(25)).replaced == (0,)
+    assert (await scene.keep(25)).replaced == (0,)
+    await scene.finish(intent)
+    assert mined(await scene.attempts()) == [3]
+    await scene.assert_given("k")
+
+
+async def replacement_reply_lost(scene: Scene) -> None:
+    """The answer to a replacement is lost: both are asked for, one is mined."""
+    intent = await scene.give()
+    await scene.work()
+    await scene.keep()
+    scene.proxy.once(SEND, proxy.lose_reply, proxy.lose_reply)
+    assert (await scene.keep(25)).replaced == (0,)
+    await scene.finish(intent)
+    assert mined(await scene.attempts()) == [2]
+    await scene.assert_given("k")
+
+
+async def replacement_too_late(scene: Scene) -> None:
+    """The first is mined while the second is on its way ("nonce too low"): the first counts."""
+    intent = await scene.give()
+    await scene.work()
+    await scene.keep()
+
+    async def mine_first(gate: proxy.Proxy, request: Any, body: bytes, call: Any) -> Any:
+        scene.node.mine()
+        return await proxy.forward(gate, request, body, call)
+
+    scene.proxy.once(SEND, mine_first)
+    assert (await scene.keep(25)).replaced == (0,)
+    _, second = await scene.attempts()
+    assert second.answer.startswith("nonce_too_low")
+    await scene.finish(intent)
+    assert mined(await scene.attempts()) == [1]
+    await scene.assert_given("k")
+
+
+async def no_money_to_replace(scene: Scene) -> None:
+    """No money for the higher fee: an alert, and the cheaper one may still be mined."""
+    intent = await scene.give()
+    await scene.work()
+    await scene.keep()
+    (first,) = await scene.attempts()
+    scene.node.set_balance(scene.address, first.cost)
+    scene.proxy.once(SEND, proxy.error("insufficient funds for gas * price + value"))
+    await scene.keep(25)
+    await scene.keep()
+    assert "evm_gas_money" in await scene.alerted()
+    await scene.finish(intent)
+    await scene.keep()
+    assert await scene.alerted() == set()
+    assert mined(await scene.attempts()) == [1]
+    await scene.assert_given("k")
+
+
+async def signer_away_to_replace(scene: Scene) -> None:
+    """Whoever holds the key does not answer at a replacement: nothing stored, later again."""
+    signer = AwaySigner(scene.signer)
+    signer.away = False
+    scene.set_up(settings(), signer=signer)
+    intent = await scene.give()
+    await scene.work()
+    await scene.keep()
+    signer.away = True
+    assert (await scene.keep(25)).replaced == ()
+    assert len(await scene.attempts()) == 1
+    signer.away = False
+    assert (await scene.keep()).replaced == (0,)
+    await scene.finish(intent)
+    await scene.assert_given("k")
+
+
+async def reorganised_queue(scene: Scene) -> None:
+    """Several taken back and forgotten at once: each the same bytes again, each once."""
+    intents = [await scene.give(f"k{n}") for n in range(3)]
+    await scene.work()
+    scene.node.mine()
+    await scene.work(1)
+    scene.node.reorg(1, keep_txs=False)
+    await scene.work(1)
+    await scene.finish(*intents)
+    assert [attempt.attempt for attempt in await scene.attempts()] == [1, 1, 1]
+    await scene.assert_given("k0", "k1", "k2")
 
 
 async def frozen_is_left_alone(scene: Scene) -> None:
@@ -342,7 +436,7 @@ async def no_estimate(scene: Scene) -> None:
     words = "gas required exceeds allowance (30000000)"
     scene.proxy.always["eth_estimateGas"] = proxy.error(words)
     intent = await scene.give()
-    for _ in range(70):
+    for _ in range(8):
         await scene.work(1)
     assert await scene.state(intent) is S.CREATED
     assert await scene.alerted() == {"evm_waits"}
@@ -402,11 +496,17 @@ CASES = [
     no_tip,
     several_replacements,
     died_replacing,
+    replacement_refused,
+    replacement_reply_lost,
+    replacement_too_late,
+    no_money_to_replace,
+    signer_away_to_replace,
     frozen_is_left_alone,
     filler_is_stuck,
     filler_is_forgotten,
     reorganised,
     reorganised_and_forgotten,
+    reorganised_queue,
     reorganised_to_another_attempt,
     reorganised_for_a_stranger,
     reorganised_too_deep,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from millpond.chains.evm.signers import KeySigner, SignedTx, Unsigned
 from millpond.chains.evm.tx.model import NonceState
 from millpond.chains.evm.tx.rows import add, lock_signer
@@ -133,6 +135,20 @@ async def foreign_before_signing(scene: Scene) -> None:
     await scene.assert_given("k")
 
 
+async def foreign_before_signing_and_final(scene: Scene) -> None:
+    """The same, and the keeper sees it first: the intent gets another nonce all the same."""
+    intent = await scene.give()
+    await die_at(scene, "evm_reserved")
+    await scene.foreign()
+    scene.node.mine(3)
+    await scene.keep()
+    assert await states(scene) == [NonceState.FOREIGN]
+    await scene.work(scene.settings.lease_s)
+    await scene.finish(intent)
+    assert await states(scene) == [NonceState.FOREIGN, NonceState.DONE]
+    await scene.assert_given("k")
+
+
 async def foreign_after_signing(scene: Scene) -> None:
     """Somebody else uses a nonce that was signed with: frozen once that is final."""
     scene.proxy.once(SEND, proxy.cut, proxy.cut)
@@ -181,6 +197,47 @@ async def foreign_given_up(scene: Scene) -> None:
     await scene.keep()
     assert await states(scene) == [NonceState.FOREIGN]
     await scene.assert_given()
+
+
+async def foreign_is_taken_back_too_late(scene: Scene) -> None:
+    """A stranger's final transaction is reorganised away after the intent got another nonce:
+    what was signed with the first one is kept dead, and it is given once."""
+    scene.proxy.once(SEND, proxy.cut, proxy.cut)
+    intent = await scene.give()
+    await scene.work()
+    await scene.foreign(0)
+    scene.node.mine(3)
+    await scene.work(6)
+    await scene.operator.retry(intent.id, actor="anna", reason="it was the old script")
+    await scene.work(1)
+    await scene.keep()
+    scene.node.reorg(3, keep_txs=False)
+    report = await scene.keep(10)
+    assert report.filled == (0,)
+    await scene.finish(intent)
+    await scene.assert_given("k")
+
+
+async def signed_anew(scene: Scene) -> None:
+    """Frozen before it was sent and prepared anew: the same nonce, the same bytes."""
+    intent = await scene.give()
+    await die_at(scene, "signed")
+    await scene.operator.freeze(intent.id, actor="anna", reason="wait")
+    await scene.operator.retry(intent.id, actor="anna", reason="go on")
+    await scene.finish(intent)
+    assert len(await scene.attempts()) == 1
+    await scene.assert_given("k")
+
+
+async def several_workers(scene: Scene) -> None:
+    """Several workers at one signer at once: each intent has a nonce of its own."""
+    intents = [await scene.give(f"k{n}") for n in range(6)]
+    workers = [scene.worker(f"w{n}") for n in range(3)]
+    for _ in range(6):
+        await asyncio.gather(*(worker.run_once() for worker in workers))
+    await scene.finish(*intents)
+    assert [nonce.nonce for nonce in await scene.nonces()] == [0, 1, 2, 3, 4, 5]
+    await scene.assert_given(*(f"k{n}" for n in range(6)))
 
 
 async def reserved_and_ended(scene: Scene) -> None:
@@ -318,7 +375,7 @@ async def signer_away(scene: Scene) -> None:
     signer = AwaySigner(scene.signer)
     scene.set_up(settings(), signer=signer)
     first = await scene.give("one")
-    for _ in range(70):
+    for _ in range(8):
         await scene.work(1)
     assert (await scene.get(first)).tries == 0
     assert await states(scene) == [NonceState.FREE]
@@ -394,9 +451,13 @@ CASES = [
     died_stored,
     died_delivered,
     foreign_before_signing,
+    foreign_before_signing_and_final,
     foreign_after_signing,
     foreign_is_taken_back,
+    foreign_is_taken_back_too_late,
     foreign_given_up,
+    signed_anew,
+    several_workers,
     reserved_and_ended,
     reserved_and_overtaken,
     abandoned_unsent,

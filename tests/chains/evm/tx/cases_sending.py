@@ -193,7 +193,7 @@ async def no_money_to_prepare(scene: Scene) -> None:
     """No money for gas: nothing is signed, it waits uncounted with an alert, and goes on."""
     scene.node.set_balance(scene.address, GIFT)
     intent = await scene.give()
-    for _ in range(80):
+    for _ in range(8):
         await scene.work(1)
     found = await scene.get(intent)
     assert (found.state, found.tries) == (S.CREATED, 0)
@@ -211,7 +211,7 @@ async def no_money_to_send(scene: Scene) -> None:
     intent = await scene.give()
     await scene.work()
     scene.node.set_balance(scene.address, 0)
-    for _ in range(80):
+    for _ in range(8):
         await scene.work(1)
     found = await scene.get(intent)
     assert (found.state, found.tries, found.sends) == (S.SENDING, 0, 1)
@@ -242,7 +242,7 @@ async def node_away(scene: Scene) -> None:
     """Nobody to ask, before and after sending: it waits uncounted, with an alert."""
     scene.proxy.down = True
     intent = await scene.give()
-    for _ in range(70):
+    for _ in range(8):
         await scene.work(1)
     assert (await scene.get(intent)).tries == 0
     assert await scene.alerted() == {"evm_waits"}
@@ -250,7 +250,7 @@ async def node_away(scene: Scene) -> None:
     await scene.work(1)
     assert await scene.state(intent) is S.SENT
     scene.proxy.down = True
-    for _ in range(70):
+    for _ in range(8):
         await scene.work(1)
     assert await scene.state(intent) is S.SENT
     scene.proxy.down = False
@@ -279,6 +279,8 @@ async def receipt_missing(scene: Scene) -> None:
     await scene.work()
     scene.node.mine(1)
     scene.proxy.always["eth_getTransactionReceipt"] = proxy.result(None)
+    await scene.work(1)
+    scene.node.mine(9)
     await scene.work(1)
     assert await scene.state(intent) is S.SENT
     assert await scene.alerted() == {"evm_waits"}

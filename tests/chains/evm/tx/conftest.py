@@ -27,6 +27,7 @@ def running_anvil() -> Iterator[Anvil]:
 
 
 GROUNDS = ("sqlite-anvil", "postgresql-hardhat")
+EMBEDDED = "sqlite-devevm"
 
 
 @pytest.fixture(params=GROUNDS)
@@ -53,8 +54,8 @@ def store_url(
 @pytest.fixture
 def node(ground: tuple[str, str], request: pytest.FixtureRequest) -> Iterator[Node]:
     """The node with four blocks, that mines only when it is told to."""
-    if ground[1] == "hardhat":
-        node: Node = request.getfixturevalue("hardhat_node")
+    if ground[1] != "anvil":
+        node: Node = request.getfixturevalue(f"{ground[1]}_node")
         node.automine(False)
         node.mine(4)
         yield node
@@ -74,12 +75,17 @@ async def proxy(node: Node) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def scene(store: Store, proxy: Proxy, node: Node) -> AsyncIterator[Scene]:
+async def nodes(proxy: Proxy, node: Node) -> AsyncIterator[Nodes]:
     # No circuit opens: the clock stands still unless a test moves it.
     settings = NodesSettings(fail_after=1_000_000)
     endpoint = RpcEndpoint(proxy.url)
     nodes = Nodes([endpoint], chain_id=node.chain_id, clock=ManualClock(), settings=settings)
+    yield nodes
+    await nodes.close()
+
+
+@pytest.fixture
+async def scene(store: Store, nodes: Nodes, proxy: Proxy, node: Node) -> Scene:
     scene = Scene(store, NodesAccess(nodes), node, proxy)
     await scene.fund()
-    yield scene
-    await nodes.close()
+    return scene

@@ -20,8 +20,8 @@ from millpond.chains.evm.tx import (
     lane_of,
 )
 from millpond.chains.evm.tx import rows as tx_rows
-from millpond.chains.evm.tx.keeper import Report
 from millpond.chains.evm.tx.model import Attempt, Nonce
+from millpond.chains.evm.tx.rounds import Report
 from millpond.chains.evm.tx.tables import evm_attempt_table, evm_nonce_table
 from millpond.chains.evm.types import Receipt
 from millpond.clock import Ids, ManualClock, SeededEntropy

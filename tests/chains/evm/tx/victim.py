@@ -76,9 +76,11 @@ async def _work(url: str, node_url: str, name: str, signers: list[str], death: D
     transactions, handler = parts(store, node_url, signers, death)
     runner = Runner(transactions.intents, [handler], name, faults=death)
     keeper = Keeper(transactions)
+    await asyncio.gather(runner.run(asyncio.Event(), idle_s=0.02), _keep(keeper))
+
+
+async def _keep(keeper: Keeper) -> None:
     while True:
-        while await runner.run_once():
-            pass
         with contextlib.suppress(UnavailableError):
             await keeper.run_once()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)

@@ -17,7 +17,7 @@ from millpond.chains.evm.tx.access import (
 from millpond.chains.evm.tx.fees import Market
 from millpond.chains.evm.tx.handler import EvmEffect, EvmTransactionHandler
 from millpond.chains.evm.tx.keeper import Keeper
-from millpond.chains.evm.tx.model import lane_of
+from millpond.chains.evm.tx.model import lane_of, lanes_of_chain
 from millpond.chains.evm.tx.nodes import NodesAccess
 from millpond.chains.evm.tx.settings import TxSettings
 from millpond.chains.evm.tx.transactions import Transactions
@@ -39,4 +39,5 @@ __all__ = [
     "TxSettings",
     "Verdict",
     "lane_of",
+    "lanes_of_chain",
 ]

@@ -21,7 +21,7 @@ from millpond.chains.evm.tx.access import (
     Verdict,
 )
 from millpond.chains.evm.tx.fees import Fees, first_offer
-from millpond.chains.evm.tx.model import Attempt, NonceState, identity_of, nonce_of
+from millpond.chains.evm.tx.model import Attempt, NonceState, identity_of
 from millpond.chains.evm.tx.transactions import Transactions
 from millpond.chains.evm.types import Receipt
 from millpond.errors import UnavailableError
@@ -66,7 +66,6 @@ WAITS = (
 )
 """Beginnings of reasons to wait that a person is told of."""
 
-_MAX_TRIES = 60
 _MAX_SENDS = 1_000
 
 
@@ -119,7 +118,7 @@ class EvmTransactionHandler:
             patience_ms=round(settings.patience_s * 1000),
             lease_ms=round(settings.lease_s * 1000),
             step_timeout_s=settings.lease_s / 4,
-            max_tries=_MAX_TRIES,
+            max_tries=settings.max_tries,
             max_sends=_MAX_SENDS,
         )
 
@@ -232,8 +231,7 @@ class EvmTransactionHandler:
                 raise NotReadyError("its block is being replaced")
             depth = max(1, head.number - receipt.block_number + 1)
             return Confirmed(depth, msgspec.to_builtins(receipt))
-        newest = attempts[0]
-        reason = await self._foreign(newest.signer, newest.nonce, head.number)
+        reason = await self._foreign(attempts, head.number)
         if reason is None:
             raise NotReadyError(TAKEN_NOT_DEEP)
         return Conflicted(reason)
@@ -244,17 +242,21 @@ class EvmTransactionHandler:
         for attempt in attempts:
             if await self._access.receipt(attempt.tx_hash) is not None:
                 return None
-        assert intent.identity is not None, "only what has a name is asked for"
         head = await self._access.head()
-        return await self._foreign(
-            self._transactions.signer_of(intent), nonce_of(intent.identity), head.number
-        )
+        return await self._foreign(attempts, head.number) if attempts else None
 
-    async def _foreign(self, signer: str, nonce: int, head: int) -> str | None:
-        """Say that a nonce was used up by others, if that is as deep as a settlement."""
+    async def _foreign(self, attempts: list[Attempt], head: int) -> str | None:
+        """Say that others used the nonce up, if that is as deep as a settlement.
+
+        A node that still knows one of ours has only lost its receipt.
+        """
+        signer, nonce = attempts[0].signer, attempts[0].nonce
         deep = head - self._settings.confirmations + 1
         if deep < 0 or await self._access.count(signer, deep) <= nonce:
             return None
+        for attempt in attempts:
+            if await self._access.in_pool(attempt.tx_hash):
+                return None
         return f"its nonce {nonce} was used by a transaction that is not ours"
 
     async def _explain(self, newest: Attempt) -> None:

@@ -10,9 +10,6 @@ bytes that leave twice are the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import msgspec
 import structlog
 from sqlalchemy.exc import IntegrityError
 
@@ -20,12 +17,13 @@ from millpond.alerts import Severity
 from millpond.chains.evm.signers import Unsigned
 from millpond.chains.evm.tx import metrics, rows
 from millpond.chains.evm.tx.access import Call
-from millpond.chains.evm.tx.fees import Fees, Market, first_offer, replacement
+from millpond.chains.evm.tx.fees import Fees, first_offer, replacement
 from millpond.chains.evm.tx.model import Attempt, AttemptState, Nonce, NonceState
+from millpond.chains.evm.tx.rounds import Report, Round, Rounds
 from millpond.chains.evm.tx.rows import NonceLostError
 from millpond.chains.evm.tx.transactions import Transactions
 from millpond.errors import UnavailableError
-from millpond.intents import Intent, IntentState
+from millpond.intents import IntentState
 from millpond.intents.model import FINAL
 from millpond.intents.rows import fetch
 from millpond.store import Tx
@@ -33,53 +31,7 @@ from millpond.store import Tx
 _log = structlog.get_logger(__name__)
 _N = NonceState
 
-_OPEN = frozenset({_N.FREE, _N.RESERVED, _N.USED, _N.FILLING})
 _SENT = frozenset({IntentState.SENDING, IntentState.SENT, IntentState.CONFIRMED})
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What one round did for one signer.
-
-    Attributes:
-        signer: Whose nonces.
-        pending: Nonces that were sent and are in no block.
-        gaps: Nonces without a transaction that held up later ones.
-        replaced: Nonces that got a transaction with higher fees.
-        filled: Nonces that got an empty transaction.
-        sent_again: Nonces whose newest transaction was sent again as it is.
-    """
-
-    signer: str
-    pending: int = 0
-    gaps: tuple[int, ...] = ()
-    replaced: tuple[int, ...] = ()
-    filled: tuple[int, ...] = ()
-    sent_again: tuple[int, ...] = ()
-
-
-class _Round(msgspec.Struct, kw_only=True):
-    """What a round knows of a signer, and what it has done so far."""
-
-    signer: str
-    count: int
-    deep_count: int
-    market: Market
-    now_ms: int
-    nonces: list[Nonce]
-    attempts: dict[int, Attempt]
-    intents: dict[str, Intent]
-    capped: bool = False
-    gaps: list[int] = []
-    replaced: list[int] = []
-    filled: list[int] = []
-    sent_again: list[int] = []
-
-    def intent(self, nonce: Nonce) -> Intent | None:
-        return None if nonce.intent_id is None else self.intents[nonce.intent_id]
-
-    def holds_up(self, nonce: Nonce) -> bool:
-        """Tell whether a later nonce of the signer was signed with."""
-        return any(later > nonce.nonce for later in self.attempts)
 
 
 class Keeper:
@@ -95,8 +47,7 @@ class Keeper:
         self._settings = transactions.settings
         self._faults = transactions.faults
         self._chain_id = transactions.chain_id
-        # Since when the chain's count of a signer has stood still, as seen here.
-        self._still: dict[str, tuple[int, int]] = {}
+        self._rounds = Rounds(transactions)
 
     async def run_once(self) -> list[Report]:
         """Look after every signer once.
@@ -109,7 +60,7 @@ class Keeper:
         return [await self._look_after(signer) for signer in signers]
 
     async def _look_after(self, signer: str) -> Report:
-        seen = await self._see(signer)
+        seen = await self._rounds.see(signer)
         await self._reclaim(seen)
         if self._transactions.has_key(signer):
             for nonce in seen.nonces:
@@ -121,85 +72,23 @@ class Keeper:
                 except UnavailableError as error:
                     _log.warning("evm_nonce_waits", nonce=nonce.nonce, error=error.message)
         await self._tell(seen)
-        return Report(
-            signer=signer,
-            pending=self._pending(seen),
-            gaps=tuple(seen.gaps),
-            replaced=tuple(seen.replaced),
-            filled=tuple(seen.filled),
-            sent_again=tuple(seen.sent_again),
-        )
-
-    # -- seeing -----------------------------------------------------------------
-
-    async def _see(self, signer: str) -> _Round:
-        head = await self._access.head()
-        count = await self._access.count(signer)
-        deep = head.number - self._settings.confirmations + 1
-        deep_count = await self._access.count(signer, deep) if deep >= 0 else 0
-        market = await self._access.market()
-        now_ms = self._transactions.clock.now_ms()
-        if self._still.get(signer, (None, 0))[0] != count:
-            self._still[signer] = (count, now_ms)
-        await self._find_holes(signer, count, now_ms)
-        nonces, attempts, intents = await self._read(signer, count)
-        return _Round(
-            signer=signer,
-            count=count,
-            deep_count=deep_count,
-            market=market,
-            now_ms=now_ms,
-            nonces=nonces,
-            attempts=attempts,
-            intents=intents,
-        )
-
-    async def _find_holes(self, signer: str, count: int, now_ms: int) -> None:
-        """A nonce of which there is no row, below one that is in use, is free."""
-        async with self._transactions.store.begin() as tx:
-            await rows.lock_signer(tx, self._chain_id, signer, now_ms=now_ms)
-            last = await rows.highest(tx, self._chain_id, signer)
-            if last is None or last < count:
-                return
-            limit = self._settings.keep_depth
-            known = await rows.nonces(tx, self._chain_id, signer, since=count, limit=limit)
-            values = {nonce.nonce for nonce in known}
-            for value in range(count, min(last, count + limit)):
-                if value not in values:
-                    await rows.add(tx, self._chain_id, signer, value, now_ms=now_ms, intent_id=None)
-
-    async def _read(
-        self, signer: str, count: int
-    ) -> tuple[list[Nonce], dict[int, Attempt], dict[str, Intent]]:
-        depth, chain_id = self._settings.keep_depth, self._chain_id
-        async with self._transactions.store.read() as tx:
-            nonces = await rows.nonces(tx, chain_id, signer, states=_OPEN, limit=depth)
-            # What the chain has forgotten although it was final.
-            undone = await rows.nonces(
-                tx, chain_id, signer, states={_N.DONE}, since=count, limit=depth
-            )
-            nonces = sorted((*nonces, *undone), key=lambda nonce: nonce.nonce)
-            since = min((nonce.nonce for nonce in nonces), default=0)
-            attempts = await rows.newest_attempts(tx, chain_id, signer, since=since)
-            ids = {nonce.intent_id for nonce in nonces if nonce.intent_id is not None}
-            intents = {found: await fetch(tx, found) for found in sorted(ids)}
-        return nonces, attempts, intents
+        return seen.report()
 
     # -- acting -----------------------------------------------------------------
 
-    async def _tend(self, seen: _Round, nonce: Nonce) -> None:
+    async def _tend(self, seen: Round, nonce: Nonce) -> None:
         if nonce.nonce < seen.count:
             await self._passed(seen, nonce)
         elif nonce.state is _N.DONE:
             await self._undone(seen, nonce)
-        elif nonce.state in {_N.FREE, _N.RESERVED}:
+        elif nonce.state in {_N.FREE, _N.RESERVED, _N.FOREIGN}:
             await self._gap(seen, nonce)
         elif nonce.state is _N.FILLING:
             await self._fill(seen, nonce)
         else:
             await self._push(seen, nonce)
 
-    async def _reclaim(self, seen: _Round) -> None:
+    async def _reclaim(self, seen: Round) -> None:
         """Take back what was reserved for an intent that has ended without signing."""
         for place, nonce in enumerate(seen.nonces):
             intent = seen.intent(nonce)
@@ -209,9 +98,14 @@ class Keeper:
                         tx, nonce, now_ms=seen.now_ms, state=_N.FREE, intent_id=None
                     )
 
-    async def _passed(self, seen: _Round, nonce: Nonce) -> None:
+    async def _passed(self, seen: Round, nonce: Nonce) -> None:
         """The chain is past it: end what nobody else will end, when that is for good."""
         if nonce.nonce >= seen.deep_count or nonce.state is _N.USED:
+            return
+        if nonce.state in {_N.FREE, _N.RESERVED}:
+            # Its intent has signed nothing with it, and gets another.
+            async with self._transactions.store.begin() as tx:
+                await rows.change(tx, nonce, now_ms=seen.now_ms, state=_N.FOREIGN, intent_id=None)
             return
         mined = None
         for attempt in await self._attempts(nonce):
@@ -230,12 +124,14 @@ class Keeper:
                     {"tx_hash": mined.tx_hash, "nonce": nonce.nonce},
                 )
 
-    async def _undone(self, seen: _Round, nonce: Nonce) -> None:
+    async def _undone(self, seen: Round, nonce: Nonce) -> None:
         """A reorganisation deeper than the confirmations: send again what had been final."""
-        for attempt in await self._attempts(nonce):
-            if attempt.state is AttemptState.MINED and self._old(seen, attempt):
-                await self._transactions.deliver(attempt)
-                seen.sent_again.append(nonce.nonce)
+        (mined,) = [a for a in await self._attempts(nonce) if a.state is AttemptState.MINED]
+        if await self._access.receipt(mined.tx_hash) is not None:
+            # Only the count was old.
+            return
+        if self._old(seen, mined):
+            await self._again(seen, mined)
         async with self._transactions.store.begin() as tx:
             await self._transactions.alerts.raise_(
                 tx,
@@ -246,9 +142,13 @@ class Keeper:
                 {"nonce": nonce.nonce},
             )
 
-    async def _gap(self, seen: _Round, nonce: Nonce) -> None:
-        """Nobody has signed with it; if later ones wait for it, use it up."""
-        if not seen.holds_up(nonce):
+    async def _gap(self, seen: Round, nonce: Nonce) -> None:
+        """Nothing of anybody's has it; if later ones wait for it, use it up.
+
+        Also one that a stranger had until the chain was reorganised, deeper
+        than the confirmations: what we once signed with it must stay dead.
+        """
+        if not seen.holds_up(nonce) and nonce.nonce not in seen.attempts:
             return
         intent = seen.intent(nonce)
         if intent is not None and intent.leased(seen.now_ms):
@@ -265,7 +165,7 @@ class Keeper:
             self._faults.reach("evm_freeing")
         await self._fill(seen, filling)
 
-    async def _fill(self, seen: _Round, nonce: Nonce) -> None:
+    async def _fill(self, seen: Round, nonce: Nonce) -> None:
         """See that an empty transaction uses the nonce up."""
         attempts = await self._attempts(nonce)
         newest = attempts[0] if attempts else None
@@ -304,13 +204,13 @@ class Keeper:
         signed = await self._transactions.sign(unsigned, nonce.signer)
         return self._transactions.attempt(unsigned, signed, nonce.signer, number, None)
 
-    async def _push_filler(self, seen: _Round, nonce: Nonce, newest: Attempt) -> None:
+    async def _push_filler(self, seen: Round, nonce: Nonce, newest: Attempt) -> None:
         if self._stuck(seen, newest):
             await self._replace(seen, nonce, newest)
         elif self._old(seen, newest) and not await self._access.in_pool(newest.tx_hash):
             await self._again(seen, newest)
 
-    async def _push(self, seen: _Round, nonce: Nonce) -> None:
+    async def _push(self, seen: Round, nonce: Nonce) -> None:
         """Replace the transaction of a live intent that has waited too long."""
         newest, intent = seen.attempts.get(nonce.nonce), seen.intent(nonce)
         if newest is None or intent is None or intent.state not in _SENT:
@@ -321,7 +221,7 @@ class Keeper:
         elif self._stuck(seen, newest):
             await self._replace(seen, nonce, newest)
 
-    async def _replace(self, seen: _Round, nonce: Nonce, newest: Attempt) -> None:
+    async def _replace(self, seen: Round, nonce: Nonce, newest: Attempt) -> None:
         fees = None
         if newest.attempt < self._settings.max_attempts:
             fees = replacement(newest.fees, seen.market, self._settings)
@@ -351,8 +251,8 @@ class Keeper:
         Raises:
             NonceLostError: Something has.
         """
-        if newest is not None and newest.intent_id is not None:
-            intent = await fetch(tx, newest.intent_id, lock=True)
+        if nonce.intent_id is not None:
+            intent = await fetch(tx, nonce.intent_id, lock=True)
             wanted = FINAL if nonce.state is _N.FILLING else _SENT
             if intent.state not in wanted:
                 raise NonceLostError("the intent has moved on", nonce=nonce.nonce)
@@ -365,21 +265,20 @@ class Keeper:
         if (attempts[0].id if attempts else None) != (None if newest is None else newest.id):
             raise NonceLostError("there is a newer attempt", nonce=nonce.nonce)
 
-    async def _again(self, seen: _Round, newest: Attempt) -> None:
+    async def _again(self, seen: Round, newest: Attempt) -> None:
         await self._transactions.deliver(newest)
         seen.sent_again.append(newest.nonce)
 
-    def _stuck(self, seen: _Round, newest: Attempt) -> bool:
+    def _stuck(self, seen: Round, newest: Attempt) -> bool:
         """Tell whether a transaction waits for its fee: too long at the front, or too cheap."""
         patience_ms = round(self._settings.bump_after_s * 1000)
         if newest.sent_ms is None or seen.now_ms - newest.sent_ms < patience_ms:
             return False
         if newest.max_fee < seen.market.base_fee:
             return True
-        _, since_ms = self._still[seen.signer]
-        return newest.nonce == seen.count and seen.now_ms - since_ms >= patience_ms
+        return newest.nonce == seen.count and seen.still_ms >= patience_ms
 
-    def _old(self, seen: _Round, newest: Attempt) -> bool:
+    def _old(self, seen: Round, newest: Attempt) -> bool:
         patience_ms = round(self._settings.patience_s * 1000)
         return newest.sent_ms is None or seen.now_ms - newest.sent_ms >= patience_ms
 
@@ -389,23 +288,14 @@ class Keeper:
 
     # -- telling ------------------------------------------------------------------
 
-    def _pending(self, seen: _Round) -> int:
-        return sum(nonce >= seen.count for nonce in self._waiting(seen))
-
-    def _waiting(self, seen: _Round) -> Iterable[int]:
-        return (nonce for nonce, attempt in seen.attempts.items() if attempt.sends)
-
-    async def _tell(self, seen: _Round) -> None:
+    async def _tell(self, seen: Round) -> None:
         """Figures for the monitoring, and alerts for a person."""
         labels = (str(self._chain_id), seen.signer)
-        oldest = min(
-            (a.created_ms for n, a in seen.attempts.items() if n >= seen.count and a.sends),
-            default=seen.now_ms,
-        )
-        metrics.PENDING.labels(*labels).set(self._pending(seen))
+        oldest = min((attempt.created_ms for attempt in seen.pending), default=seen.now_ms)
+        metrics.PENDING.labels(*labels).set(len(seen.pending))
         metrics.OLDEST.labels(*labels).set((seen.now_ms - oldest) / 1000)
         metrics.GAPS.labels(*labels).set(len(seen.gaps))
-        committed = sum(a.cost for n, a in seen.attempts.items() if n >= seen.count)
+        committed = sum(attempt.cost for attempt in seen.attempts.values())
         short = await self._access.balance(seen.signer) < committed
         async with self._transactions.store.begin() as tx:
             capped = "a transaction waits: its fee is at the cap"
@@ -414,7 +304,7 @@ class Keeper:
             await self._condition(tx, seen, "evm_gas_money", poor, lasts=short)
 
     async def _condition(
-        self, tx: Tx, seen: _Round, kind: str, message: str, *, lasts: bool
+        self, tx: Tx, seen: Round, kind: str, message: str, *, lasts: bool
     ) -> None:
         alerts, subject = self._transactions.alerts, self._subject(seen.signer)
         if lasts:

@@ -124,9 +124,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def lanes_of_chain(chain_id: int) -> str:
+    """How the lanes of a chain's signers begin; for a `Runner` of that chain alone."""
+    return f"evm:{chain_id}:"
+
+
 def lane_of(chain_id: int, signer: str) -> str:
     """The lane of all intents that one signer signs."""
-    return f"evm:{chain_id}:{signer}"
+    return f"{lanes_of_chain(chain_id)}{signer}"
 
 
 def signer_of(lane: str, chain_id: int) -> str:
@@ -144,8 +149,3 @@ def signer_of(lane: str, chain_id: int) -> str:
 def identity_of(chain_id: int, signer: str, nonce: int) -> str:
     """The name of an effect: whatever is mined with that nonce."""
     return f"evm:{chain_id}:{signer}:{nonce}"
-
-
-def nonce_of(identity: str) -> int:
-    """The nonce in an identity."""
-    return int(identity.rpartition(":")[2])

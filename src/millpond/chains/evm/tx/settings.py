@@ -25,6 +25,7 @@ class TxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         gas_percent: Limit of gas in percent of the estimate.
         poll_s: Time between two looks at a transaction under way.
         patience_s: How long it must be unknown before it is sent again.
+        max_tries: Tries in a row without progress before a person is asked.
         lease_s: Time after which others take over what a dead worker had in hand; a
             single step is given a quarter of it.
         keeper_s: Time between two rounds of the keeper.
@@ -44,6 +45,7 @@ class TxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     gas_percent: int = 125
     poll_s: float = 5.0
     patience_s: float = 30.0
+    max_tries: int = 60
     lease_s: float = 120.0
     keeper_s: float = 15.0
     keep_depth: int = 200
@@ -57,5 +59,7 @@ class TxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         assert 10 <= self.bump_percent <= 100, "nodes want replacements of 10 percent at least"
         assert self.gas_percent >= 100, "the limit is no less than the estimate"
         assert 1 <= self.max_attempts <= 1000, "a nonce has at least one transaction"
-        assert min(self.max_gas, self.keep_depth, self.max_pending) >= 1, "there is something to do"
+        assert min(self.max_gas, self.keep_depth, self.max_pending, self.max_tries) >= 1, (
+            "there is something to do"
+        )
         assert self.lease_s >= 1, "a worker is given a second at least"

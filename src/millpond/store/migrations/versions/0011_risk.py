@@ -37,12 +37,12 @@ def _statements(amount: str) -> tuple[str, ...]:
         ),
         "CREATE INDEX ix_risk_flow_at_ms ON risk_flow (at_ms)",
         (
-            "CREATE TABLE risk_minute (scope TEXT NOT NULL, asset TEXT NOT NULL,"
-            f" minute_ms BIGINT NOT NULL, money_in {amount} NOT NULL,"
+            "CREATE TABLE risk_sum (scope TEXT NOT NULL, asset TEXT NOT NULL,"
+            f" span_ms BIGINT NOT NULL, begin_ms BIGINT NOT NULL, money_in {amount} NOT NULL,"
             f" money_out {amount} NOT NULL,"
-            " CONSTRAINT pk_risk_minute PRIMARY KEY (scope, asset, minute_ms))"
+            " CONSTRAINT pk_risk_sum PRIMARY KEY (scope, asset, span_ms, begin_ms))"
         ),
-        "CREATE INDEX ix_risk_minute_minute_ms ON risk_minute (minute_ms)",
+        "CREATE INDEX ix_risk_sum_begin_ms ON risk_sum (begin_ms)",
         (
             "CREATE TABLE risk_hold (id TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL,"
             " asset TEXT NOT NULL, functions TEXT NOT NULL, reason TEXT NOT NULL,"

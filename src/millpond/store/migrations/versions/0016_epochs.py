@@ -63,16 +63,17 @@ def _claims(amount: str) -> tuple[str, ...]:
         (
             "CREATE TABLE staking_claim (id TEXT NOT NULL, pool_id TEXT NOT NULL,"
             f" wallet TEXT NOT NULL, amount {amount} NOT NULL, state TEXT NOT NULL,"
-            " reason TEXT NOT NULL, batch_id TEXT, intent_id TEXT, tx_hash TEXT,"
-            " requested_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL, settled_ms BIGINT,"
+            " reason TEXT NOT NULL, chain_key TEXT, reserved BOOLEAN NOT NULL,"
+            " hold INTEGER NOT NULL, tx_hash TEXT, requested_ms BIGINT NOT NULL,"
+            " updated_ms BIGINT NOT NULL, finished_ms BIGINT,"
             " CONSTRAINT pk_staking_claim PRIMARY KEY (id),"
             f" CONSTRAINT fk_staking_claim_pool_id_staking_pool {_POOL_FK})"
         ),
-        "CREATE INDEX ix_staking_claim_wallet ON staking_claim (pool_id, wallet, id)",
+        "CREATE INDEX ix_staking_claim_wallet ON staking_claim (wallet, id)",
         "CREATE INDEX ix_staking_claim_state ON staking_claim (pool_id, state, id)",
-        "CREATE INDEX ix_staking_claim_batch ON staking_claim (batch_id)",
+        "CREATE INDEX ix_staking_claim_chain_key ON staking_claim (chain_key)",
         (
-            "CREATE UNIQUE INDEX uq_staking_claim_open ON staking_claim (pool_id, wallet)"
-            " WHERE state NOT IN ('paid', 'failed')"
+            "CREATE UNIQUE INDEX uq_staking_claim_pending ON staking_claim (pool_id, wallet)"
+            " WHERE state = 'pending'"
         ),
     )

@@ -1,0 +1,188 @@
+"""Posting a vault's epoch: its root, its total and its statement's hash, on chain.
+
+The intent is written in the transaction that closes the epoch, and the contract takes each number once and in order, so that an
+epoch is posted once whatever happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from sqlalchemy import update
+
+from millpond.alerts import Alerts, Severity
+from millpond.chains.evm.contracts import Contract
+from millpond.chains.evm.tx import Call, Receipt, lane_of
+from millpond.intents import Intent, Intents, NotReadyError
+from millpond.intents.model import FINAL
+from millpond.staking.pools import PoolKind, StakingPool
+from millpond.staking.rewards import rows
+from millpond.staking.rewards.model import Epoch
+from millpond.staking.rewards.tables import epoch_table
+from millpond.store import Store, Tx
+
+KIND = "staking-epoch"
+"""Kind of the intents."""
+
+NOT_POSTED = "epoch_not_posted"
+BEFORE_IT = "the epoch before it is not posted yet"
+
+
+class EpochPayload(msgspec.Struct, frozen=True):
+    """What the intent of an epoch says; never changes. Amounts are text."""
+
+    pool_id: str
+    contract: str
+    number: int
+    root: str
+    total: str
+    statement_hash: str
+
+    def call(self) -> Call:
+        """`post_epoch` of the `RewardDistributor`."""
+        data = Contract.named("RewardDistributor", self.contract).encode(
+            "post_epoch",
+            self.number,
+            bytes.fromhex(self.root[2:]),
+            int(self.total),
+            bytes.fromhex(self.statement_hash[2:]),
+        )
+        return Call(to=self.contract, data=data)
+
+
+class Posting:
+    """Writes the intents of vaults' epochs; give `post` to `Epochs`.
+
+    Args:
+        intents: Where they go.
+        signers: The operator's address on each chain; elsewhere nothing is posted.
+    """
+
+    def __init__(self, intents: Intents, signers: Mapping[int, str]) -> None:
+        self._intents = intents
+        self._signers = signers
+
+    async def post(self, tx: Tx, pool: StakingPool, epoch: Epoch) -> str | None:
+        """Write the intent of an epoch; None if the pool posts none."""
+        signer = self._signers.get(pool.chain_id)
+        if pool.kind is not PoolKind.VAULT or signer is None:
+            return None
+        assert pool.rewards_contract is not None, "a pool with epochs has reward funds"
+        payload = EpochPayload(
+            pool.pool_id,
+            pool.rewards_contract,
+            epoch.number,
+            epoch.root,
+            str(epoch.distributed),
+            epoch.statement_hash,
+        )
+        intent = await self._intents.create(
+            tx,
+            KIND,
+            await self._key(tx, epoch),
+            msgspec.to_builtins(payload),
+            lane=lane_of(pool.chain_id, signer),
+        )
+        return intent.id
+
+    async def post_missing(self, tx: Tx, pool: StakingPool, *, limit: int = 1_000) -> int:
+        """Write intents for epochs without one and for those whose intent came to nothing.
+
+        The contract takes each number once, so that writing one too many is harmless.
+
+        Returns:
+            How many were written.
+        """
+        written = 0
+        for epoch in await rows.unposted(tx, pool.pool_id, limit=limit):
+            if epoch.intent_id is not None:
+                intent = await self._intents.get(tx, epoch.intent_id)
+                if intent.state not in FINAL:
+                    continue
+            intent_id = await self.post(tx, pool, epoch)
+            where = epoch_table.c.pool_id == epoch.pool_id, epoch_table.c.epoch == epoch.epoch
+            await tx.execute(update(epoch_table).where(*where).values(intent_id=intent_id))
+            written += intent_id is not None
+        return written
+
+    async def _key(self, tx: Tx, epoch: Epoch) -> str:
+        """A key of the epoch's own, another one for each time that it has to be posted again."""
+        key = f"{epoch.pool_id}:{epoch.number}"
+        if epoch.intent_id is None:
+            return key
+        before = await self._intents.get(tx, epoch.intent_id)
+        return f"{key}:{int(before.key.removeprefix(key).lstrip(':') or 0) + 1}"
+
+
+class PostingEffect:
+    """Makes the call that posts an epoch and follows its end (`EvmEffect`).
+
+    Args:
+        store: To see whether the epoch before was posted.
+        intents: To read that epoch's intent.
+        alerts: Told when an epoch could not be posted.
+    """
+
+    def __init__(self, store: Store, intents: Intents, alerts: Alerts) -> None:
+        self._store = store
+        self._intents = intents
+        self._alerts = alerts
+
+    @property
+    def kind(self) -> str:
+        """`staking-epoch`."""
+        return KIND
+
+    async def call(self, intent: Intent) -> Call:
+        """`post_epoch`, once the epoch before has gone out.
+
+        Raises:
+            NotReadyError: It has not.
+        """
+        payload = _payload_of(intent)
+        if payload.number > 1:
+            async with self._store.read() as tx:
+                before = await rows.epoch_by_number(tx, payload.pool_id, payload.number - 1)
+                assert before is not None, "epochs are closed in order"
+                gone = (
+                    before.intent_id is not None
+                    and (await self._intents.get(tx, before.intent_id)).was_sent
+                )
+            if not gone:
+                raise NotReadyError(BEFORE_IT)
+        return payload.call()
+
+    async def changed(self, tx: Tx, before: Intent, after: Intent) -> None:
+        """Nothing follows it."""
+
+    async def settle(self, tx: Tx, intent: Intent, receipt: Receipt) -> None:
+        """Nothing, if it did its work: the indexer sees the event."""
+        if receipt.status == 1:
+            await self._alerts.clear(tx, NOT_POSTED, _subject(intent))
+        else:
+            await self._not_posted(tx, intent, "its transaction was reverted")
+
+    async def release(self, tx: Tx, intent: Intent, reason: str) -> None:
+        """Say that the epoch is not on chain."""
+        await self._not_posted(tx, intent, reason)
+
+    async def _not_posted(self, tx: Tx, intent: Intent, reason: str) -> None:
+        await self._alerts.raise_(
+            tx,
+            NOT_POSTED,
+            _subject(intent),
+            Severity.CRITICAL,
+            f"epoch number {_payload_of(intent).number} of {_payload_of(intent).pool_id}"
+            f" is not on chain: {reason}",
+            {"intent": intent.id},
+        )
+
+
+def _payload_of(intent: Intent) -> EpochPayload:
+    return msgspec.convert(intent.payload, EpochPayload)
+
+
+def _subject(intent: Intent) -> str:
+    payload = _payload_of(intent)
+    return f"epoch:{payload.pool_id}:{payload.number}"

@@ -1,0 +1,105 @@
+"""A vault's epochs are posted on chain, in order, once each."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import update
+
+from millpond.chains.evm.contracts import Contract
+from millpond.intents import Intents, IntentState, NotReadyError
+from millpond.intents.tables import intent_table
+from millpond.staking.model import EventKind
+from millpond.staking.rewards.epochs import Epochs
+from millpond.staking.rewards.posting import KIND, NOT_POSTED, Posting, PostingEffect
+from millpond.store import Store
+from tests.staking.rewards.chain import ALICE, E18, World, vault, wallet
+from tests.staking.rewards.test_claims import receipt
+
+SIGNER = wallet(0x98)
+
+
+@pytest.fixture
+async def world(sqlite_store: Store) -> World:
+    world = await World(sqlite_store, vault()).create()
+    await world.fund(0, 10**6 * E18)
+    await world.hold(1, ALICE, 10**24)
+    return world
+
+
+def posting(world: World, *, signer: bool = True) -> tuple[Intents, Posting]:
+    intents = Intents(world.store, world.clock, world.ids, world.entropy)
+    post = Posting(intents, {world.pool.chain_id: SIGNER} if signer else {})
+    world.epochs = Epochs(world.ledger, world.clock, world.alerts, world.trail, post.post)
+    return intents, post
+
+
+async def test_an_epochs_intent_is_written_with_it_and_says_what_the_contract_takes(world: World):
+    intents, _ = posting(world)
+    await world.mark(2 * 3600)
+    first, second = await world.close_all()
+    effect = PostingEffect(world.store, intents, world.alerts)
+    async with world.store.read() as tx:
+        one = await intents.get(tx, first.intent_id)
+        two = await intents.get(tx, second.intent_id)
+    assert one.lane == two.lane
+    with pytest.raises(NotReadyError):
+        await effect.call(two)
+    await effect.call(one)
+    async with world.store.begin() as tx:
+        await tx.execute(update(intent_table).where(intent_table.c.id == one.id).values(sends=1))
+    call = await effect.call(two)
+    name, args = Contract.named("RewardDistributor", call.to).decode_input(call.data)
+    assert name == "post_epoch"
+    assert args == (
+        2,
+        bytes.fromhex(second.root[2:]),
+        60 * E18,
+        bytes.fromhex(second.statement_hash[2:]),
+    )
+
+
+async def test_epochs_closed_without_a_signer_are_posted_later(world: World):
+    posting(world, signer=False)
+    await world.mark(2 * 3600)
+    closed = await world.close_all()
+    assert [epoch.intent_id for epoch in closed] == [None, None]
+    intents, post = posting(world)
+    async with world.store.begin() as tx:
+        assert await post.post_missing(tx, world.pool) == 2
+        assert await post.post_missing(tx, world.pool) == 0
+        keys = {intent.key for intent in await intents.listed(tx, kind=KIND)}
+    assert keys == {"btcd-vault:1", "btcd-vault:2"}
+
+
+async def test_a_posting_that_came_to_nothing_alerts_and_is_written_anew(world: World):
+    intents, post = posting(world)
+    await world.mark(3600)
+    (epoch,) = await world.close_all()
+    effect = PostingEffect(world.store, intents, world.alerts)
+    subject = "epoch:btcd-vault:1"
+    async with world.store.begin() as tx:
+        intent = await intents.get(tx, epoch.intent_id)
+        failed = {"state": IntentState.FAILED.value}
+        await tx.execute(
+            update(intent_table).where(intent_table.c.id == intent.id).values(**failed)
+        )
+        await effect.release(tx, intent, "the contract refuses it: paused")
+        assert await world.alerts.find_open(tx, NOT_POSTED, subject)
+        assert await post.post_missing(tx, world.pool) == 1
+        again = (await intents.listed(tx, kind=KIND))[0]
+        await effect.settle(tx, again, receipt(0))
+        assert await world.alerts.find_open(tx, NOT_POSTED, subject)
+        await effect.settle(tx, again, receipt(1))
+        assert await world.alerts.find_open(tx, NOT_POSTED, subject) is None
+    assert (again.key, again.payload) == ("btcd-vault:1:1", intent.payload)
+
+
+async def test_an_epoch_that_is_on_chain_is_not_posted_again(world: World):
+    posting(world, signer=False)
+    await world.mark(3600)
+    (epoch,) = await world.close_all()
+    _, post = posting(world)
+    async with world.store.begin() as tx:
+        details = {"epoch": 1, "root": epoch.root}
+        await world.event(tx, 3700, EventKind.EPOCH_POSTED, "", 0, details=details)
+        assert await post.post_missing(tx, world.pool) == 0
