@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture
-def operator(anvil_node: Node, tmp_path: Path) -> Iterator[dict[str, str]]:
+def operator(anvil_node: Node, tmp_path: Path) -> dict[str, str]:
     """The environment of an operator with a key file, a chain, and a fresh database."""
     key = tmp_path / "key.json"
     write_keystore(key, bytes.fromhex(KEYS[0][2:]), password=PASSWORD.encode(), iterations=2)
@@ -41,7 +40,7 @@ def operator(anvil_node: Node, tmp_path: Path) -> Iterator[dict[str, str]]:
         "USER": "alice",
     }
     assert millpond("migrate", env=env).returncode == 0
-    yield env
+    return env
 
 
 def run(env: dict[str, str], *arguments: str, code: int = 0) -> str:
@@ -57,10 +56,10 @@ def test_a_pool_is_deployed_taken_in_and_funded_once_however_often_it_is_said(
     assert "StakingPool" in planned
     assert "nothing was done" in planned
     first = run(operator, "deploy", "staking", "--pool", "one")
-    contracts = re.findall(r"^  (\w+) +(0x\w{40})  \w+ +code sha256 \w{64}$", first, re.M)
+    contracts = re.findall(r"^  (\w+) +(0x\w{40})  \w+ +code sha256 \w{64}$", first, re.MULTILINE)
     assert [name for name, _ in contracts] == ["token", "pool", "rewards", "config"]
     again = run(operator, "deploy", "staking", "--pool", "one")
-    assert re.findall(r"^  (\w+) +(0x\w{40})  ", again, re.M) == contracts
+    assert re.findall(r"^  (\w+) +(0x\w{40})  ", again, re.MULTILINE) == contracts
     taken = run(operator, "staking", "init", "--pool", "one", "--per-minute", "2.5")
     assert "one: direct pool of BTCD" in taken
     assert "2.500000000000000000 BTCD a minute" in taken
@@ -80,7 +79,7 @@ def test_what_the_owner_alone_can_do_is_printed_for_the_owner(operator: dict[str
     text = run(operator, "deploy", "staking", "--pool", "v", "--kind", "vault", "--owner", safe)
     assert "left to do by hand" in text
     assert re.search(rf"write v into the register of pools: from {safe} to 0x\w{{40}}", text)
-    names = re.findall(r"^  (\w+) +0x\w{40}  (\w+)", text, re.M)
+    names = re.findall(r"^  (\w+) +0x\w{40}  (\w+)", text, re.MULTILINE)
     assert ("pool", "Vault") in names
     assert ("oracle", "OracleAdapter") in names
 
