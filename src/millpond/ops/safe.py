@@ -6,7 +6,8 @@ from millpond.chains.evm.address import checksum
 from millpond.chains.evm.proposals import Proposal, SafeEffect, SafeProposals
 from millpond.chains.evm.tx import EvmTransactionHandler, lanes_of_chain
 from millpond.errors import InvalidInputError
-from millpond.intents import FINAL, Intent, IntentState, Runner
+from millpond.intents import Intent, IntentState, Runner
+from millpond.intents.model import FINAL
 from millpond.ops.evm import EvmDesk
 from millpond.trail import Trail
 
@@ -106,7 +107,9 @@ class SafeDesk:
 
     async def _follow(self, intent: Intent) -> None:
         desk = self._desk
-        handler = EvmTransactionHandler(desk.room.transactions, SafeEffect(self._proposals))
+        handler = EvmTransactionHandler(
+            desk.room.transactions, SafeEffect(self._proposals, desk.intents)
+        )
         name = f"desk-{desk.intents.ids.new()}"
         lanes = lanes_of_chain(desk.room.chain_id)
         runner = Runner(desk.intents, [handler], name, lanes=lanes)

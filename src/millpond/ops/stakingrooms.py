@@ -212,7 +212,7 @@ def _runners(
                 EvmTransactionHandler(room.transactions, effect)
                 for effect in (
                     *effects,
-                    SafeEffect(SafeProposals(intents, room.chain_id, room.nodes)),
+                    SafeEffect(SafeProposals(intents, room.chain_id, room.nodes), intents),
                 )
             ],
             f"{name}-{room.chain_id}",

@@ -28,7 +28,7 @@ def new(
     from millpond.ops.system import SystemEntropy
 
     password = read_password(unlock)
-    typer.echo(write_keystore(file, SystemEntropy().bytes(32), password=password))
+    typer.echo(write_keystore(file, SystemEntropy().token(32), password=password))
 
 
 def show(
