@@ -9,6 +9,7 @@ from millpond.staking import deposits
 from millpond.staking.info import HistoryRow, PoolInfo, assets_of
 from millpond.staking.model import MOVES_POSITION, Event
 from millpond.staking.pools import PPM, PoolKind, StakingPool
+from millpond.staking.rewards.claims import Claim
 from millpond.staking.rewards.model import Epoch, Proof, Snapshot
 from millpond.staking.withdrawals.model import Withdrawal
 
@@ -150,6 +151,22 @@ def withdrawal(row: StakingPool, found: Withdrawal) -> models.Withdrawal:
         reason=found.reason,
         tx_hash=found.tx_hash,
         block_number=found.block_number,
+        requested_at=iso(found.requested_ms),
+        updated_at=iso(found.updated_ms),
+        finished_at=None if found.finished_ms is None else iso(found.finished_ms),
+    )
+
+
+def claim(row: StakingPool, found: Claim) -> models.Claim:
+    """A claim."""
+    return models.Claim(
+        id=found.id,
+        pool_id=found.pool_id,
+        wallet=found.wallet,
+        amount=tokens(row, found.amount),
+        state=found.state.value,
+        reason=found.reason,
+        tx_hash=found.tx_hash,
         requested_at=iso(found.requested_ms),
         updated_at=iso(found.updated_ms),
         finished_at=None if found.finished_ms is None else iso(found.finished_ms),
