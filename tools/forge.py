@@ -76,7 +76,13 @@ def test(
     }
     command = [str(FORGE), "test", *arguments]
     return subprocess.run(
-        command, cwd=workspace, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+        command,
+        cwd=workspace,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
     )
 
 
