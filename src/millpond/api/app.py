@@ -14,7 +14,7 @@ from millpond.api import problems, websocket
 from millpond.api.core import Core
 from millpond.api.deps import ApiDeps
 from millpond.api.openapi import CONFIG
-from millpond.api.routes import account, miners, pools, service
+from millpond.api.routes import account, miners, pools, positions, service, sign_in, staking
 from millpond.api.shell import Shell
 from millpond.errors import MillpondError
 
@@ -52,6 +52,9 @@ def create_app(
             *pools.HANDLERS,
             *miners.HANDLERS,
             *account.HANDLERS,
+            *sign_in.HANDLERS,
+            *staking.HANDLERS,
+            *positions.HANDLERS,
             *service.HANDLERS,
             websocket.live,
             *pages,

@@ -13,6 +13,10 @@ from millpond.api.deps import ApiDeps
 from millpond.api.hub import Hub
 from millpond.api.models import Performance
 from millpond.api.poller import Poller
+from millpond.api.staking.callers import Callers
+from millpond.api.staking.deps import plain_staking
+from millpond.api.staking.positions import Positions
+from millpond.api.staking.reads import StakingReads
 from millpond.chains.coins import Coin
 from millpond.errors import InvalidInputError, NotFoundError
 from millpond.identity import Identity, Verifier
@@ -48,6 +52,11 @@ class Core:
             deps.entropy,
             operator_key_sha256=operator_key_hash(key) if key else None,
         )
+        rooms = deps.staking or plain_staking(deps.store, deps.clock, deps.entropy)
+        self.staking = StakingReads(deps.store, deps.clock, rooms)
+        self.positions = Positions(deps.store, deps.clock, rooms, self.staking)
+        self.callers = Callers(deps.store, self.identity, rooms)
+        self.chain_ids = tuple(rooms.chains)
 
     async def performance(
         self, pool_id: str, *, wallet: str | None = None, worker: str | None = None, window: str

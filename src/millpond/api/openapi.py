@@ -29,6 +29,8 @@ CONFIG = OpenAPIConfig(
         Tag(name="pools", description="Statistics, pools and blocks."),
         Tag(name="miners", description="One address."),
         Tag(name="account", description="What needs a proof of who asks."),
+        Tag(name="staking", description="Staking pools, as everybody may see them."),
+        Tag(name="positions", description="A wallet's position: its own and the operator's."),
         Tag(name="service", description="Health."),
     ],
 )
@@ -54,6 +56,24 @@ _PROOF_HEADERS = (
 )
 
 
+_SECURITY = {
+    "operator": {"type": "http", "scheme": "bearer", "description": "The operator's key."},
+    "session": {"type": "http", "scheme": "bearer", "description": "A session's token."},
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Millpond-Signature",
+        "description": "A request signed by the wallet; see docs/api.md.",
+    },
+}
+
+
+def _takes_signatures(method: str, path: str, operation: dict[str, Any]) -> bool:
+    if {"signature": []} in operation.get("security", []):
+        return True
+    return method in ("post", "put") and path.startswith("/api/v1/miners/")
+
+
 def document(app: Litestar) -> dict[str, Any]:
     """The document, made once for an application."""
     made = app.state.get("openapi_document")
@@ -65,13 +85,7 @@ def document(app: Litestar) -> dict[str, Any]:
 def _complete(schema: dict[str, Any]) -> dict[str, Any]:
     components = schema.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
-    components["securitySchemes"] = {
-        "token": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "The operator's key, or a session's token.",
-        }
-    }
+    components["securitySchemes"] = _SECURITY
     answer = {
         "description": "An error.",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -86,7 +100,7 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
             responses["default"] = answer
             if path == "/readyz":
                 responses["503"] = {**responses["200"], "description": "Not ready."}
-            if method in ("post", "put") and path.startswith("/api/v1/miners/"):
+            if _takes_signatures(method, path, operation):
                 operation.setdefault("parameters", []).extend(
                     {
                         "name": name,

@@ -50,15 +50,21 @@ export function newKey() {
   return crypto.randomUUID ? crypto.randomUUID() : Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(16)).join("-");
 }
 
-/** The token of a session of the connected account; signs in if there is none. */
+/** The token of the connected account's session; null if there is none. */
+export function tokenOf(wallet) {
+  return session && same(session.wallet, wallet.account) && Date.now() < session.until ? session.token : null;
+}
+
+/** The same, signing in if need be; `telling` is called before the wallet asks. */
 export async function signedIn(wallet, chainId, telling) {
-  if (session && same(session.wallet, wallet.account) && Date.now() < session.until) return session.token;
+  const token = tokenOf(wallet);
+  if (token) return token;
   telling();
   const address = wallet.account;
   const challenge = await call("POST", "/api/v1/auth/challenge", { body: { wallet: address, chain_id: chainId } });
   const signature = await wallet.sign(challenge.message);
   const made = await call("POST", "/api/v1/auth/session", {
-    body: { wallet: address, nonce: challenge.nonce, signature },
+    body: { wallet: address, chain_id: chainId, nonce: challenge.nonce, signature },
   });
   session = { wallet: address, token: made.token, until: Date.parse(made.expires_at) - 30000 };
   return session.token;

@@ -1,6 +1,6 @@
 // The pool page's own part: connect a wallet, deposit, withdraw, take rewards.
 
-import { call, newKey, signedIn } from "./api.js";
+import { call, newKey, signedIn, tokenOf } from "./api.js";
 import { Flow } from "./flow.js";
 import { follow, forget, keep, underWay } from "./follow.js";
 import { Plain, Wallet, plainly } from "./wallet.js";
@@ -28,6 +28,8 @@ class Panel {
       event.preventDefault();
       this.guarded(() => this.submitted(event.target, event.submitter));
     });
+    document.addEventListener("htmx:after:swap", () => this.heed());
+    this.heed();
     this.show();
     if (await this.wallet.resume().catch(() => false)) await this.goOn();
     this.show();
@@ -78,13 +80,22 @@ class Panel {
     const account = this.wallet.account;
     if (!account) return;
     const url = `/staking/${encodeURIComponent(this.pool)}/wallets/${account}`;
-    const answer = await fetch(url, { cache: "no-store", credentials: "omit" }).catch(() => null);
+    const token = tokenOf(this.wallet);
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const answer = await fetch(url, { headers, cache: "no-store", credentials: "omit" }).catch(() => null);
     if (!answer?.ok || account !== this.wallet.account) return;
-    const html = await answer.text();
-    if (html === this.shownHtml && this.part("position").childElementCount) return;
-    this.shownHtml = html;
-    this.part("position").innerHTML = html; // our own server's, escaped by its templates
+    // Our own server's, escaped by its templates.
+    await htmx.swap({ text: await answer.text(), target: this.part("position"), sourceElement: this.root, swap: "innerMorph" });
     document.dispatchEvent(new Event("htmx:after:swap"));
+  }
+
+  // What is held now, as the live part of the page says.
+  heed() {
+    const now = document.getElementById("pool-state").dataset;
+    const closed = now.state !== "active" || now.held.split(" ").includes("deposit");
+    const form = this.root.querySelector('form[data-act="deposit"]');
+    form.querySelector("button").disabled = closed;
+    form.querySelector("[data-held]").hidden = !closed;
   }
 
   // ---- what is clicked ---------------------------------------------------
@@ -95,6 +106,7 @@ class Panel {
     if (button.dataset.connect) this.guarded(() => this.wallet.connect(button.dataset.connect));
     else if ("disconnect" in button.dataset) this.wallet.disconnect();
     else if ("switch" in button.dataset) this.guarded(() => this.wallet.switchTo(this.chainId));
+    else if ("signIn" in button.dataset) this.guarded(() => this.signInAlone());
     else if (button.dataset.tab) this.choose(button);
     else if (button.dataset.fill) this.fill(button);
   }
@@ -130,43 +142,60 @@ class Panel {
   }
 
   async submitted(form, submitter) {
+    this.flow.clear();
     const act = submitter?.value || form.dataset.act;
     const amount = amountOf(form);
-    if (act === "deposit") await this.onChain("Deposit", () => this.prepare("deposit", { amount }));
-    else if (act === "leave") await this.onChain("Withdraw on chain", () => this.prepare("withdraw/prepare", { amount }));
-    else if (act === "claim-on-chain") await this.onChain("Take rewards on chain", () => this.prepare("rewards/claim/prepare", {}));
+    const shown = amount && `${amount} ${form.dataset.unit}`;
+    if (act === "deposit") await this.onChain("Deposit", shown, "deposit", { amount });
+    else if (act === "leave") await this.onChain("Withdraw on chain", shown, "withdraw", this.vault ? { amount } : { amount, myself: true });
+    else if (act === "claim-on-chain") await this.onChain("Take rewards", "everything earned up to the last posted epoch", "rewards/claim", {});
     else if (act === "withdraw") await this.request("withdraw", "Withdrawal", { amount });
     else if (act === "claim") await this.request("rewards/claim", "Rewards", {});
     form.reset();
   }
 
-  prepare(act, body) {
-    return call("POST", this.path(act), { body: { wallet: this.wallet.account, ...body } });
+  path(act) {
+    return `/api/v1/pools/${encodeURIComponent(this.pool)}/${act}`;
   }
 
-  path(act) {
-    return `/api/v1/staking/pools/${encodeURIComponent(this.pool)}/${act}`;
+  // ---- signing in --------------------------------------------------------
+
+  /** The session's token; where there is none the wallet is asked, and a step says so. */
+  async signIn(title) {
+    const token = await signedIn(this.wallet, this.chainId, () => {
+      this.flow.begin(title);
+      this.flow.step("sign-in", "asking", "Sign in with your wallet", "It signs a text that names this site. Nothing is sent to a chain and no gas is spent.");
+    });
+    if (this.flow.steps.has("sign-in")) this.flow.step("sign-in", "done", "Signed in");
+    return token;
+  }
+
+  async signInAlone() {
+    await this.signIn("Sign in");
+    this.flow.clear();
   }
 
   // ---- by transactions of the wallet -------------------------------------
 
-  async onChain(title, prepare) {
+  async onChain(title, shown, act, body) {
     await this.onOurChain();
-    let prepared = await prepare();
-    const note = prepared.transactions.length > 1
-      ? "The second is tried by the pool as soon as the first is mined, and only then signed."
+    const token = await this.signIn(title);
+    const prepare = async () => (await call("POST", this.path(act), {
+      body: { wallet: this.wallet.account, ...body }, token, once: newKey(),
+    })).transactions;
+    let transactions = await prepare();
+    const note = transactions.length > 1
+      ? "The second is tried by the pool as soon as the first is mined, and signed only then."
       : "";
-    const yes = await this.flow.confirm(title, prepared.transactions, (each) => this.words(each, prepared), note);
+    const yes = await this.flow.confirm(title, transactions, (each) => words(each, shown), note);
     if (!yes) { this.flow.clear(); return; }
     this.flow.begin(title);
-    let [transaction, ...rest] = prepared.transactions;
-    while (rest.length) {
-      await this.signAndFollow(transaction, 1, prepared);
-      // Prepared anew, so that what is signed next has been tried on the state as it is now.
-      prepared = await prepare();
-      [transaction, ...rest] = prepared.transactions;
+    while (transactions.length > 1) {
+      await this.signAndFollow(transactions[0], 1, shown);
+      // Prepared anew, so that what is signed next was tried on the state as it is now.
+      transactions = await prepare();
     }
-    await this.signAndFollow(transaction, this.confirmations, prepared);
+    await this.signAndFollow(transactions[0], this.confirmations, shown);
     this.flow.end(`Confirmed by ${blocks(this.confirmations)}. Your position follows within a few seconds.`, true);
   }
 
@@ -174,18 +203,18 @@ class Panel {
     if (this.wallet.chainId !== this.chainId) await this.wallet.switchTo(this.chainId);
   }
 
-  async signAndFollow(transaction, confirmations, prepared) {
-    const words = this.words(transaction, prepared);
-    this.flow.step(transaction.what, "asking", words, "Your wallet asks you to sign.");
+  async signAndFollow(transaction, confirmations, shown) {
+    const said = words(transaction, shown);
+    this.flow.step(transaction.what, "asking", said, "Your wallet asks you to sign.");
     let hash;
     try {
       hash = await this.wallet.send(transaction);
     } catch (error) {
-      this.flow.step(transaction.what, "failed", words, "Not sent.");
+      this.flow.step(transaction.what, "failed", said, "Not sent.");
       throw error;
     }
     const entry = {
-      pool: this.pool, hash, what: transaction.what, words, confirmations,
+      pool: this.pool, hash, what: transaction.what, words: said, confirmations,
       from: transaction.sender, to: transaction.to, data: transaction.data,
     };
     keep(entry);
@@ -220,37 +249,34 @@ class Panel {
     });
   }
 
-  words(transaction, prepared) {
-    const amount = prepared.amount ? `${prepared.amount.amount.replace(/\.?0+$/, "")} ${prepared.amount.asset}` : "";
-    return {
-      approve: `Allow the pool's contract to take ${amount}, no more`,
-      deposit: `Deposit ${amount}`,
-      withdraw: `Take ${amount} out of the pool`,
-      redeem: `Redeem ${amount}`,
-      request_redeem: `Put ${amount} into the vault's queue, since it is not liquid enough now`,
-      claim: `Take ${amount} of rewards`,
-      claim_queued: `Collect ${amount} that waited in the queue`,
-    }[transaction.what] ?? transaction.what;
-  }
-
   // ---- by request, with a session ----------------------------------------
 
   async request(act, title, body) {
-    this.flow.begin(title);
-    const token = await signedIn(this.wallet, this.chainId, () => {
-      this.flow.step("sign-in", "asking", "Sign in with your wallet", "It signs a text; nothing is sent to a chain, no gas is spent.");
-    });
-    if (this.flow.steps.has("sign-in")) this.flow.step("sign-in", "done", "Signed in");
-    this.flow.step("ask", "waiting", "Ask the pool", "");
-    const answer = await call("POST", this.path(act), {
-      body: { ...body, wallet: this.wallet.account }, token, once: newKey(),
-    }).catch((error) => {
-      this.flow.step("ask", "failed", "Ask the pool");
+    const token = await this.signIn(title);
+    if (!this.flow.steps.size) this.flow.begin(title);
+    this.flow.step("ask", "waiting", "Ask the pool");
+    try {
+      await call("POST", this.path(act), {
+        body: { wallet: this.wallet.account, ...body }, token, once: newKey(),
+      });
+    } catch (error) {
+      this.flow.step("ask", "failed", "Ask the pool", "Refused.");
       throw error;
-    });
-    this.flow.step("ask", "done", "Asked", answer.reason || "");
+    }
+    this.flow.step("ask", "done", "The pool has taken it down");
     this.flow.end("The pool pays it with its next batch and bears the gas. You need not keep this page open.", true);
   }
+}
+
+function words(transaction, shown) {
+  return {
+    approve: `Allow the pool's contract to take ${shown}, no more`,
+    deposit: `Deposit ${shown}`,
+    withdraw: `Take ${shown} out of the pool`,
+    redeem: `Redeem ${shown}`,
+    request_redeem: `Put ${shown} into the vault's queue, since it is not liquid enough now`,
+    claim: `Take ${shown}`,
+  }[transaction.what] ?? `${transaction.what} ${shown}`;
 }
 
 function amountOf(form) {
