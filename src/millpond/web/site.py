@@ -66,4 +66,3 @@ def create_site(deps: ApiDeps) -> Shell:
         pages=[pages],
         exception_handlers={MillpondError: handle, Exception: handle},
     )
-
