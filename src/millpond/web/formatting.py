@@ -18,7 +18,7 @@ from millpond.api.staking.models import StakingHistory, StakingPool
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 _NARROW_SPACE = "\u202f"
-_MOST_PERCENT = 999_999
+_MOST_PERCENT = 999_000
 _PARTS = 2
 
 

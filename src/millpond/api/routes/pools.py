@@ -41,10 +41,12 @@ async def pools(core: CoreDep, product: Product = None) -> Page[Pool | StakingPo
 @get("/api/v1/pools/{pool_id:str}", tags=["pools"])
 async def pool(core: CoreDep, pool_id: PoolId) -> Pool | StakingPool:
     """One pool of either product."""
-    if pool_id not in core.deps.coins:
-        return await core.staking.pool(pool_id)
-    snapshot = await core.poller.snapshot()
-    return next(item for item in snapshot.pools if item.id == pool_id)
+    mining = pool_id in core.deps.coins
+    items = (await core.poller.snapshot()).pools if mining else await core.staking.pools()
+    for item in items:
+        if item.id == pool_id:
+            return item
+    raise NotFoundError("there is no such pool")
 
 
 @get("/api/v1/pools/{pool_id:str}/blocks", tags=["pools"])

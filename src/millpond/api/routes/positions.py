@@ -84,6 +84,18 @@ class PoolWithdrawRequest(WithdrawRequest, kw_only=True, forbid_unknown_fields=T
     pool_id: Text128
 
 
+class ClaimRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Take rewards out.
+
+    Attributes:
+        wallet: Whose; by default the one that is signed in.
+        amount: Tokens; by default all that can be claimed. A vault's are taken all at once.
+    """
+
+    wallet: Wallet | None = None
+    amount: Decimal | None = None
+
+
 @get(
     "/api/v1/pools/{pool_id:str}/balance/{wallet:str}",
     tags=["positions"],
@@ -157,6 +169,20 @@ async def withdrawals(
     return Response(page, headers=NO_STORE)
 
 
+@get(
+    "/api/v1/pools/{pool_id:str}/claims/{wallet:str}",
+    tags=["positions"],
+    security=OWN,
+    dependencies=ASKED,
+)
+async def claims(
+    core: CoreDep, own: OwnDep, limit: Limit = 50, cursor: CursorText = None
+) -> Response[Page[models.Claim]]:
+    """A wallet's claims of rewards in a staking pool, newest first."""
+    page = await core.positions.claims(own.pool, own.wallet, limit=limit, cursor=cursor)
+    return Response(page, headers=NO_STORE)
+
+
 @post(
     "/api/v1/pools/{pool_id:str}/deposit",
     tags=["positions"],
@@ -209,6 +235,37 @@ async def withdraw_from(
 ) -> Response[models.WithdrawalAnswer]:
     """The same, with the pool in the body."""
     return await _withdraw(core, request, data.pool_id, data, idempotency_key)
+
+
+@post(
+    "/api/v1/pools/{pool_id:str}/rewards/claim",
+    tags=["positions"],
+    security=OWN_OR_SIGNED,
+    status_code=201,
+)
+async def claim(
+    core: CoreDep,
+    request: Request[Any, Any, Any],
+    pool_id: PoolId,
+    data: JSONBody[ClaimRequest],
+    idempotency_key: Key = None,
+) -> Response[models.ClaimAnswer]:
+    """Take rewards out; a vault's holder gets what to sign, with the proof."""
+    pool = await core.positions.pool(pool_id)
+    caller = await _writer(core, request, pool, data.wallet, "POST claim")
+    if pool.kind is PoolKind.VAULT:
+        async with core.store.begin() as tx:
+            await core.callers.spend(tx, caller)
+        return _private(await core.positions.prepare_claim(pool, caller.wallet), status=201)
+    units = _units(pool.asset, data.amount)
+
+    async def act(tx: Tx) -> Answer:
+        await core.callers.spend(tx, caller)
+        made = await core.positions.request_claim(tx, pool, caller, units)
+        return Answer(201, msgspec.json.encode(made))
+
+    idempotent = await _idempotent(request, caller, pool, "claim", idempotency_key)
+    return await answer_once(core, idempotent, act, models.ClaimAnswer)
 
 
 async def _withdraw(
@@ -288,7 +345,9 @@ HANDLERS = [
     reward_epochs,
     events,
     withdrawals,
+    claims,
     deposit,
     withdraw,
     withdraw_from,
+    claim,
 ]

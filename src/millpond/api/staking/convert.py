@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from millpond.api.models import Money, iso
 from millpond.api.staking import models
 from millpond.risk import Hold, ScopeStatus
@@ -9,6 +11,7 @@ from millpond.staking import deposits
 from millpond.staking.info import HistoryRow, PoolInfo, assets_of
 from millpond.staking.model import MOVES_POSITION, Event
 from millpond.staking.pools import PPM, PoolKind, StakingPool
+from millpond.staking.rewards.claims import Claim
 from millpond.staking.rewards.model import Epoch, Proof, Snapshot
 from millpond.staking.withdrawals.model import Withdrawal
 
@@ -156,6 +159,22 @@ def withdrawal(row: StakingPool, found: Withdrawal) -> models.Withdrawal:
     )
 
 
+def claim(row: StakingPool, found: Claim) -> models.Claim:
+    """A claim."""
+    return models.Claim(
+        id=found.id,
+        pool_id=found.pool_id,
+        wallet=found.wallet,
+        amount=tokens(row, found.amount),
+        state=found.state.value,
+        reason=found.reason,
+        tx_hash=found.tx_hash,
+        requested_at=iso(found.requested_ms),
+        updated_at=iso(found.updated_ms),
+        finished_at=None if found.finished_ms is None else iso(found.finished_ms),
+    )
+
+
 def event(row: StakingPool, found: Event) -> models.StakingEvent:
     """An event of a wallet."""
     moves = found.kind in MOVES_POSITION
@@ -169,6 +188,12 @@ def event(row: StakingPool, found: Event) -> models.StakingEvent:
         tx_hash=found.tx_hash,
         at=seconds(found.block_time_s),
     )
+
+
+def pool_event(row: StakingPool, found: Event) -> models.PoolEvent:
+    """The same with whom it concerns."""
+    told = msgspec.structs.asdict(event(row, found))
+    return models.PoolEvent(**told, wallet=found.wallet or None)
 
 
 def to_sign(made: deposits.ToSign) -> models.ToSign:

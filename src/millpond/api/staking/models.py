@@ -301,6 +301,37 @@ class WithdrawalAnswer(Model, frozen=True, kw_only=True):
     transactions: list[ToSign] = msgspec.field(default_factory=list)
 
 
+class Claim(Model, frozen=True, kw_only=True):
+    """A claim of rewards.
+
+    Attributes:
+        state: pending, processing, paid or failed.
+        reason: Why it is where it is; may be empty.
+        tx_hash: The transaction that paid it.
+    """
+
+    id: str
+    pool_id: str
+    wallet: str
+    amount: Money
+    state: str
+    reason: str
+    tx_hash: str | None
+    requested_at: str
+    updated_at: str
+    finished_at: str | None
+
+
+class ClaimAnswer(Model, frozen=True, kw_only=True):
+    """Either a claim that the pool will pay, or what the wallet signs, with its proof."""
+
+    pool_id: str
+    wallet: str
+    claim: Claim | None = None
+    proof: RewardProof | None = None
+    transactions: list[ToSign] = msgspec.field(default_factory=list)
+
+
 class StakingEvent(Model, frozen=True, kw_only=True):
     """Something that moved a wallet's position.
 
@@ -318,6 +349,16 @@ class StakingEvent(Model, frozen=True, kw_only=True):
     block_number: int
     tx_hash: str
     at: str
+
+
+class PoolEvent(StakingEvent, frozen=True, kw_only=True):
+    """Something that happened in a pool's contracts.
+
+    Attributes:
+        wallet: Whom it concerns; null for what concerns the pool as a whole.
+    """
+
+    wallet: str | None
 
 
 class Gauge(Model, frozen=True, kw_only=True):

@@ -13,8 +13,12 @@ from millpond.staking import accounts
 from millpond.staking.deposits import Deposits
 from millpond.staking.pools import StakingPool, get_pool, list_pools
 from millpond.staking.positions import events_of, get_position
+from millpond.staking.rewards import claims as claim_rows
 from millpond.staking.rewards import rows as reward_rows
+from millpond.staking.rewards import statements
+from millpond.staking.rewards.claims import Claim, Claims
 from millpond.staking.withdrawals import rows as withdrawal_rows
+from millpond.staking.withdrawals.model import Withdrawal
 from millpond.staking.withdrawals.service import Withdrawals
 from millpond.store import Store, Tx
 
@@ -35,6 +39,7 @@ class Positions:
         self._deps = deps
         self._reads = reads
         self._withdrawals = Withdrawals(deps.ledger, deps.risk, clock, deps.ids)
+        self._claims = Claims(deps.ledger, deps.risk, clock, deps.ids)
 
     async def pool(self, pool_id: str) -> StakingPool:
         """A pool's terms.
@@ -155,6 +160,24 @@ class Positions:
             next=encode_cursor(rows[limit - 1].id) if len(rows) > limit else None,
         )
 
+    async def claims(
+        self, pool: StakingPool, wallet: str, *, limit: int, cursor: str | None
+    ) -> Page[models.Claim]:
+        """A wallet's claims of rewards of a pool, newest first."""
+        before = decode_cursor(cursor, tuple[str])
+        async with self._store.read() as tx:
+            rows = await claim_rows.listed(
+                tx,
+                pool_id=pool.pool_id,
+                wallet=wallet,
+                before=before[0] if before else None,
+                limit=limit + 1,
+            )
+        return Page(
+            items=[convert.claim(pool, row) for row in rows[:limit]],
+            next=encode_cursor(rows[limit - 1].id) if len(rows) > limit else None,
+        )
+
     async def prepare_deposit(self, pool: StakingPool, wallet: str, amount: int) -> models.Deposit:
         """Check a deposit and make what the wallet signs for it.
 
@@ -184,6 +207,41 @@ class Positions:
             pool_id=pool.pool_id, wallet=wallet, transactions=[convert.to_sign(made)]
         )
 
+    async def prepare_claim(self, pool: StakingPool, wallet: str) -> models.ClaimAnswer:
+        """What a vault's holder signs to take all rewards up to the last root.
+
+        Raises:
+            NoRewardsError: There is nothing to prove yet.
+            ChainNotHereError: The pool's chain cannot be asked here.
+            DepositRefusedError, RpcError: See `Deposits.claim`.
+        """
+        async with self._store.read() as tx:
+            found = await statements.proof(tx, pool.pool_id, wallet)
+        made = await self._deposits(pool).claim(pool, wallet, found.cumulative, found.proof)
+        return models.ClaimAnswer(
+            pool_id=pool.pool_id,
+            wallet=wallet,
+            proof=convert.proof(pool, found),
+            transactions=[convert.to_sign(made)],
+        )
+
+    async def request_claim(
+        self, tx: Tx, pool: StakingPool, caller: Caller, units: int | None
+    ) -> models.ClaimAnswer:
+        """Ask for the rewards of a direct pool; the operator's asking is on the trail.
+
+        Raises:
+            MillpondError: See `Claims.request`.
+        """
+        made = await self._claims.request(
+            tx, pool_id=pool.pool_id, wallet=caller.wallet, amount=units
+        )
+        if caller.is_operator:
+            await self._record(tx, caller, "staking.claim", made)
+        return models.ClaimAnswer(
+            pool_id=pool.pool_id, wallet=caller.wallet, claim=convert.claim(pool, made)
+        )
+
     async def request_withdrawal(
         self, tx: Tx, pool: StakingPool, caller: Caller, units: int | None
     ) -> models.WithdrawalAnswer:
@@ -196,22 +254,16 @@ class Positions:
             tx, pool_id=pool.pool_id, wallet=caller.wallet, amount=units
         )
         if caller.is_operator:
-            await self._deps.trail.record(
-                tx,
-                caller.actor,
-                "staking.withdraw",
-                made.reference,
-                after={
-                    "pool": made.pool_id,
-                    "wallet": made.wallet,
-                    "amount": str(made.amount),
-                },
-            )
+            await self._record(tx, caller, "staking.withdraw", made)
         return models.WithdrawalAnswer(
             pool_id=pool.pool_id,
             wallet=caller.wallet,
             withdrawal=convert.withdrawal(pool, made),
         )
+
+    async def _record(self, tx: Tx, caller: Caller, action: str, made: Withdrawal | Claim) -> None:
+        after = {"pool": made.pool_id, "wallet": made.wallet, "amount": str(made.amount)}
+        await self._deps.trail.record(tx, caller.actor, action, made.reference, after=after)
 
     def _deposits(self, pool: StakingPool) -> Deposits:
         chain = self._deps.chain(pool.chain_id)

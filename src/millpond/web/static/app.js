@@ -122,7 +122,7 @@
       series.points.map(field.of)
     ];
     var top = Math.max.apply(null, this.data[1].concat(0));
-    this.note.textContent = series.points.length
+    this.note.textContent = series.points.length > 1
       ? "Highest " + field.text(top) + ", slices of " + Math.round(series.step_s / 60) + " min."
       : this.note.dataset.empty;
     this.draw();
