@@ -119,7 +119,8 @@ def staking_rooms(
     wallets = _hot_wallets(rooms)
     withdrawals = Withdrawals(ledger, risk, clock, ids)
     claims = Claims(ledger, risk, clock, ids)
-    posting = Posting(intents, {chain_id: each.address for chain_id, each in wallets.items()})
+    operators = {chain_id: each.address for chain_id, each in wallets.items()}
+    posting = Posting(intents, operators, alerts)
     epochs = Epochs(ledger, clock, alerts, trail, post=posting.post)
     feeds = build_feeds(config.oracle, clock, {key: _Agreed(each) for key, each in nodes.items()})
     return StakingRooms(
