@@ -1,4 +1,4 @@
-"""Forge's invariants and the ERC-4626 properties, on the same artifacts; `make invariants` for hours of it."""
+"""Forge's invariants and the ERC-4626 properties, on the same artifacts; `make invariants` runs them at length."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ def test_the_invariants_hold_in_forge() -> None:
     }
     assert {name: told for name, told in results.items() if told[0] != "Success"} == {}
     assert done.returncode == 0
-    assert len(results) >= 3
+    assert len(results) >= 50

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-interface IToken {
+interface IERC20 {
     function balanceOf(address holder) external view returns (uint256);
     function allowance(address holder, address spender) external view returns (uint256);
     function totalSupply() external view returns (uint256);
     function approve(address spender, uint256 amount) external returns (bool);
     function transfer(address receiver, uint256 amount) external returns (bool);
     function transferFrom(address sender, address receiver, uint256 amount) external returns (bool);
+}
+
+interface IToken is IERC20 {
     function mint(address receiver, uint256 amount) external;
 }
 
@@ -77,9 +80,10 @@ interface IRiskEngine {
     function withdrawn_today(address vault, address user) external view returns (uint256);
     function record_withdrawal(address user, uint256 amount) external;
     function withdraw_room(address vault, address user) external view returns (uint256);
+    function deposit_room(address vault, uint256 tvl, uint256 held) external view returns (uint256);
 }
 
-interface IERC4626 is IToken {
+interface IERC4626 is IERC20 {
     event Deposit(address indexed sender, address indexed owner, uint256 assets, uint256 shares);
     event Withdraw(
         address indexed sender, address indexed receiver, address indexed owner, uint256 assets, uint256 shares
@@ -133,7 +137,7 @@ interface IVault is IERC4626 {
     function requests(uint256 id)
         external
         view
-        returns (address owner, address receiver, uint256 assets, uint256 at, uint256 state);
+        returns (address owner, address receiver, uint256 assets, uint256 since, uint256 state);
     function pause(uint256 flags, uint256 until) external;
     function unpause(uint256 flags) external;
 }

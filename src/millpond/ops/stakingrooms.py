@@ -9,6 +9,7 @@ from typing import Any
 from millpond.alerts import Alerts
 from millpond.chains.evm.nodes import Nodes
 from millpond.chains.evm.operations import OperationEffect
+from millpond.chains.evm.proposals import SafeEffect, SafeProposals
 from millpond.chains.evm.tx import EvmEffect, EvmTransactionHandler, lanes_of_chain
 from millpond.clock import Clock, Ids
 from millpond.intents import Intents, Runner
@@ -207,7 +208,13 @@ def _runners(
     return {
         room.chain_id: Runner(
             intents,
-            [EvmTransactionHandler(room.transactions, effect) for effect in effects],
+            [
+                EvmTransactionHandler(room.transactions, effect)
+                for effect in (
+                    *effects,
+                    SafeEffect(SafeProposals(intents, room.chain_id, room.nodes), intents),
+                )
+            ],
             f"{name}-{room.chain_id}",
             lanes=lanes_of_chain(room.chain_id),
             faults=faults,
