@@ -30,6 +30,7 @@ class Gas:
 
     wei = 10**20
     refuses = ""
+    available = 10**30
 
     async def balance(self, address: str) -> int:
         return self.wei
@@ -40,6 +41,9 @@ class Gas:
     async def simulate(self, sender: str, call: Call) -> bytes:
         if self.refuses:
             raise CallRevertedError(self.refuses)
+        _, args = Contract.named("BatchPayout", call.to).decode_input(call.data)
+        if sum(args[2]) > self.available:
+            raise CallRevertedError("funds")
         return b""
 
 
@@ -254,6 +258,20 @@ async def test_a_shortage_of_gas_or_a_refusing_contract_lets_claims_wait(desk: D
     assert (await desk.now(claim)).state is ClaimState.PROCESSING
     async with desk.store.read() as tx:
         assert not await desk.world.alerts.open(tx, kinds={GAS_ALERT, REFUSED_ALERT})
+
+
+async def test_a_claim_too_large_for_the_funds_does_not_hold_up_those_before_it(desk: Desk):
+    small, large = await desk.ask(BOB, E18), await desk.ask(ALICE)
+    desk.gas.available = 2 * E18
+    assert "funds" in await desk.run.run_pool(desk.pool)
+    assert (await desk.now(small)).state is ClaimState.PROCESSING
+    assert (await desk.now(large)).state is ClaimState.PENDING
+    async with desk.store.read() as tx:
+        assert len(await desk.intents.listed(tx, kind=KIND)) == 1
+        assert await desk.world.alerts.find_open(tx, REFUSED_ALERT, desk.pool.pool_id)
+    desk.gas.available = A
+    assert await desk.run.run_pool(desk.pool) == ""
+    assert (await desk.now(large)).state is ClaimState.PROCESSING
 
 
 async def test_people_see_why_their_claim_waits(desk: Desk):
