@@ -11,8 +11,7 @@ from millpond.chains.evm.types import Receipt
 from millpond.intents import Intent, Intents
 from millpond.risk import RiskEngine
 from millpond.staking import accounts
-from millpond.staking.books import Bookkeeper
-from millpond.staking.errors import BooksConflictError
+from millpond.staking.books import OVERPAID_ALERT, Bookkeeper
 from millpond.staking.model import Event, EventKind, EventState
 from millpond.staking.paying import GAS_ALERT, NO_GAS, HotWallet
 from millpond.staking.pools import create_pool
@@ -239,9 +238,31 @@ async def test_a_batch_that_came_to_nothing_is_made_again_unless_it_may_yet_happ
     assert await desk.owed(ALICE) == (0, 0)
 
 
-async def test_a_payment_of_what_nobody_is_owed_stops_the_books(desk: Desk):
-    with pytest.raises(BooksConflictError):
-        await desk.book(desk.event(EventKind.REWARD_PAID, CAROL, 1, "0x" + "77" * 32))
+async def test_a_payment_of_what_nobody_is_owed_is_missing_from_the_funds(desk: Desk):
+    before = await desk.funds()
+    await desk.book(desk.event(EventKind.REWARD_PAID, CAROL, 1, "0x" + "77" * 32))
+    missing = accounts.shortfall(desk.pool.pool_id, desk.pool.asset)
+    async with desk.store.read() as tx:
+        assert (await desk.world.ledger.balance(tx, missing)).posted.units == -1
+        assert await desk.world.alerts.find_open(tx, OVERPAID_ALERT, desk.pool.pool_id)
+    assert await desk.funds() == before - 1
+
+
+async def test_a_claim_paid_twice_because_it_was_given_up_stops_nobody(desk: Desk):
+    await desk.ask(ALICE)
+    first = await desk.batch()
+    async with desk.store.begin() as tx:
+        given_up = msgspec.structs.replace(first, sends=1)
+        await desk.effect.release(tx, given_up, "given up")
+    again = await desk.ask(ALICE)
+    second = await desk.batch()
+    await desk.book(desk.event(EventKind.REWARD_PAID, ALICE, A, key_of(first)))
+    await desk.book(desk.event(EventKind.REWARD_PAID, ALICE, A, key_of(second), round_=1))
+    assert (await desk.now(again)).state is ClaimState.PAID
+    missing = accounts.shortfall(desk.pool.pool_id, desk.pool.asset)
+    async with desk.store.read() as tx:
+        assert (await desk.world.ledger.balance(tx, missing)).posted.units == -A
+    assert (await desk.owed(ALICE), await desk.funds()) == ((0, 0), 100 * E18 - 2 * A)
 
 
 async def test_a_shortage_of_gas_or_a_refusing_contract_lets_claims_wait(desk: Desk):
