@@ -231,7 +231,12 @@ async def test_what_goes_wrong_is_said_in_plain_words(
         pool = Contract.named("StakingPool", world.pools[DIRECT].contract)
         data = pool.encode("pause", 1, 0)
         world.node.send(
-            ACCOUNTS[0], to=pool.address, data=data, gas=200_000, max_priority_fee=10**10
+            ACCOUNTS[0],
+            to=pool.address,
+            data=data,
+            gas=200_000,
+            max_fee=10**11,
+            max_priority_fee=10**10,
         )
         world.node.mine()
         await expect(s.outcome).to_contain_text("the contract refused it: paused")
