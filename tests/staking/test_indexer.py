@@ -12,6 +12,7 @@ from millpond.staking import accounts
 from millpond.staking.checkpoints import load
 from millpond.staking.history import balances_before, booked_mark, changes_between
 from millpond.staking.positions import events_of, get_position, positions_of_wallet
+from millpond.staking.rewards.rows import last_posted
 from millpond.staking.settings import StakingSettings
 from millpond.store import Store
 from tests.staking.chain import PaperChain, wallet
@@ -309,3 +310,20 @@ async def test_logs_missing_of_one_pool_hold_up_no_other(store: Store) -> None:
     rig.chain.hide = None
     await rig.index()
     await rig.check()
+
+
+async def test_an_epoch_that_was_taken_back_is_seen(store: Store) -> None:
+    rig = await rig_for(store, [vault_pool()])
+    root = bytes.fromhex("ab" * 32)
+    rig.chain.emit("btcd-vault", "EpochPosted", epoch=1, root=root, total=5, statement_hash=root)
+    rig.chain.mine(1)
+    await rig.index()
+    async with store.read() as tx:
+        posted = await last_posted(tx, "btcd-vault")
+    assert posted is not None
+    assert (posted.number, posted.root) == (1, "0x" + root.hex())
+    rig.chain.emit("btcd-vault", "EpochRevoked", epoch=1, root=root, total=5)
+    rig.chain.mine(1)
+    await rig.index()
+    async with store.read() as tx:
+        assert await last_posted(tx, "btcd-vault") is None

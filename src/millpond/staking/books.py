@@ -25,10 +25,10 @@ from millpond.staking.booking import (
     transfer_of,
 )
 from millpond.staking.errors import BooksConflictError
-from millpond.staking.holds import Holds
 from millpond.staking.model import Event, EventKind
-from millpond.staking.pools import PoolKind, StakingPool
-from millpond.staking.withdrawals.model import PRODUCT, Withdrawal
+from millpond.staking.pools import PRODUCT, PoolKind, StakingPool
+from millpond.staking.withdrawals.holds import Holds
+from millpond.staking.withdrawals.model import Withdrawal
 from millpond.store import Tx
 
 _LEAVES = frozenset({EventKind.WITHDRAW, EventKind.TRANSFER_OUT})

@@ -14,11 +14,10 @@ from millpond.intents import Intent, Intents, IntentState
 from millpond.risk import Function
 from millpond.staking.accounts import derived_id
 from millpond.staking.paying import HotWallet, Paying
-from millpond.staking.pools import PoolKind, StakingPool, list_pools
+from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, list_pools
 from millpond.staking.rewards import claims as claim_rows
 from millpond.staking.rewards.claims import Claim, Claims, ClaimState
 from millpond.staking.settings import StakingSettings
-from millpond.staking.withdrawals.model import PRODUCT
 from millpond.store import Store, Tx
 
 KIND = "staking-claims"
