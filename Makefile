@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check format campaign bench docs clean lock
+.PHONY: help setup setup-dev run test check format campaign invariants mutants bench docs clean lock
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ format: setup-dev ## Format the sources
 
 campaign: setup-dev ## Two hundred kills over mining, reward and payout (half an hour)
 	@MILLPOND_CAMPAIGN_KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q tests/campaigns
+
+invariants: setup-dev ## The contracts in forge, at length (some minutes)
+	@$(BIN)/python tools/forge.py --long
+
+mutants: setup-dev ## Plant every bug in the contracts and see what the tests catch (an hour)
+	@$(BIN)/python tools/mutants.py
 
 bench: setup-dev ## Measure the hot paths; one JSON line a figure
 	@$(BIN)/python -m bench

@@ -1,6 +1,7 @@
 """What holds for every answer: problems, limits, headers, sizes, proxies."""
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ from tests.api.sample import COIN, POOL_ID, WALLET, SampleReads, SampleWrites, c
 class BrokenReads(SampleReads):
     async def balances(self, tx, wallet):
         raise ZeroDivisionError("the secret is 4711")
+
+
+@pytest.fixture(autouse=True)
+def database(tmp_path: Path, sqlite_template: Path) -> None:
+    """An empty one for `sample_deps` to open."""
+    shutil.copy(sqlite_template, tmp_path / "a.db")
 
 
 async def sample_deps(tmp_path: Path, **changes) -> ApiDeps:

@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from eth_abi.abi import encode as abi_encode
 
 from millpond.chains.evm.keystore import write_keystore
+from tests.contracts.artifacts import artifact
 from tests.support.evm_nodes import ACCOUNTS, KEYS, Node
 from tests.support.product import environment, millpond
 
@@ -15,7 +16,7 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture
-def operator(anvil_node: Node, tmp_path: Path) -> Iterator[dict[str, str]]:
+def operator(anvil_node: Node, tmp_path: Path) -> dict[str, str]:
     """The environment of an operator with a key file, a chain, and a fresh database."""
     key = tmp_path / "key.json"
     write_keystore(key, bytes.fromhex(KEYS[0][2:]), password=PASSWORD.encode(), iterations=2)
@@ -41,7 +42,7 @@ def operator(anvil_node: Node, tmp_path: Path) -> Iterator[dict[str, str]]:
         "USER": "alice",
     }
     assert millpond("migrate", env=env).returncode == 0
-    yield env
+    return env
 
 
 def run(env: dict[str, str], *arguments: str, code: int = 0) -> str:
@@ -57,10 +58,10 @@ def test_a_pool_is_deployed_taken_in_and_funded_once_however_often_it_is_said(
     assert "StakingPool" in planned
     assert "nothing was done" in planned
     first = run(operator, "deploy", "staking", "--pool", "one")
-    contracts = re.findall(r"^  (\w+) +(0x\w{40})  \w+ +code sha256 \w{64}$", first, re.M)
+    contracts = re.findall(r"^  (\w+) +(0x\w{40})  \w+ +code sha256 \w{64}$", first, re.MULTILINE)
     assert [name for name, _ in contracts] == ["token", "pool", "rewards", "config"]
     again = run(operator, "deploy", "staking", "--pool", "one")
-    assert re.findall(r"^  (\w+) +(0x\w{40})  ", again, re.M) == contracts
+    assert re.findall(r"^  (\w+) +(0x\w{40})  ", again, re.MULTILINE) == contracts
     taken = run(operator, "staking", "init", "--pool", "one", "--per-minute", "2.5")
     assert "one: direct pool of BTCD" in taken
     assert "2.500000000000000000 BTCD a minute" in taken
@@ -80,9 +81,43 @@ def test_what_the_owner_alone_can_do_is_printed_for_the_owner(operator: dict[str
     text = run(operator, "deploy", "staking", "--pool", "v", "--kind", "vault", "--owner", safe)
     assert "left to do by hand" in text
     assert re.search(rf"write v into the register of pools: from {safe} to 0x\w{{40}}", text)
-    names = re.findall(r"^  (\w+) +0x\w{40}  (\w+)", text, re.M)
+    names = re.findall(r"^  (\w+) +0x\w{40}  (\w+)", text, re.MULTILINE)
     assert ("pool", "Vault") in names
     assert ("oracle", "OracleAdapter") in names
+
+
+def test_a_safes_owners_sign_and_its_transaction_is_executed(
+    operator: dict[str, str], anvil_node: Node
+):
+    owner = ACCOUNTS[0].address
+    arguments = abi_encode(["address[]", "uint256"], [[owner], 1])
+    compiled = artifact("TestSafe")
+    safe = anvil_node.deploy(bytes.fromhex(compiled["bytecode"][2:]) + arguments)
+    deployed = run(operator, "deploy", "staking", "--pool", "v", "--owner", safe)
+    (to, data) = re.search(r" to (0x\w{40}) with data\n  (0x\w+)", deployed).groups()  # type: ignore[union-attr]
+    made = run(operator, "safe", "propose", safe, "--to", to, "--data", data, "--title", "record v")
+    proposal = made.split()[0]
+    assert "prepared" in made
+    assert "not ready" in run(operator, "safe", "execute", proposal, code=1)
+    assert "ready" in run(operator, "safe", "sign", proposal)
+    assert "executed" in run(operator, "safe", "execute", proposal)
+    assert "executed" in run(operator, "safe", "list")
+    count = anvil_node.rpc("eth_call", {"to": to, "data": "0x06661abd"}, "latest")
+    assert int(count, 16) == 1
+
+
+def test_a_key_file_is_made_and_shows_its_address(operator: dict[str, str], tmp_path: Path):
+    path = tmp_path / "new.json"
+    made = run(operator, "keys", "new", str(path), "--unlock", "env:KEY_PASSWORD")
+    assert run(operator, "keys", "show", str(path), "--unlock", "env:KEY_PASSWORD") == made
+    assert path.stat().st_mode & 0o077 == 0
+    assert "exists" in run(
+        operator, "keys", "new", str(path), "--unlock", "env:KEY_PASSWORD", code=2
+    )
+    wrong = operator | {"KEY_PASSWORD": "wrong"}
+    assert "cannot be decrypted" in run(
+        wrong, "keys", "show", str(path), "--unlock", "env:KEY_PASSWORD", code=2
+    )
 
 
 def test_bad_words_get_one_line_and_change_nothing(operator: dict[str, str]):

@@ -72,6 +72,21 @@ async def test_a_price_that_is_missing_for_too_long_trips_where_a_limit_asks_for
     await scene.withdraw(ANN, UNIT)
 
 
+async def test_a_grave_problem_of_a_price_trips_however_young_it_is(scene: Scene):
+    await scene.limit(POOL_SCOPE, oracle_max_age_s=3600)
+    async with scene.store.begin() as tx:
+        await scene.risk.oracle_failed(
+            tx,
+            asset=BTCD.code,
+            quote="USD",
+            reason="a source is clamped",
+            since_ms=scene.clock.now_ms(),
+            at_once=True,
+        )
+        (hold,) = await scene.risk.holds(tx)
+    assert (hold.scope, hold.reason) == (POOL_SCOPE, "a source is clamped")
+
+
 @pytest.mark.parametrize(
     ("outside", "held"),
     [

@@ -9,6 +9,7 @@ from millpond.api.ports import Check
 from millpond.api.reads.payouts import PoolPayouts
 from millpond.api.reads.pool_reads import PoolReads
 from millpond.api.settings import ApiSettings
+from millpond.api.staking.deps import StakingDeps
 from millpond.api.terms import PoolTerms
 from millpond.chains.bitcoin.address import parse_address
 from millpond.chains.bitcoin.message import verify_message
@@ -30,6 +31,7 @@ def mining_deps(
     operator_key: str | None = None,
     checks: Mapping[str, Check] | None = None,
     metrics: Callable[[], bytes] | None = None,
+    staking: StakingDeps | None = None,
 ) -> ApiDeps:
     """Dependencies of an API over mining pools.
 
@@ -43,6 +45,7 @@ def mining_deps(
         operator_key: The operator's key; None closes that door.
         checks: What `/readyz` asks, by name.
         metrics: Renders `/metrics`; None: this process's registry.
+        staking: The rooms of staking; None: those of the database, without a chain.
     """
     ledger = Ledger(clock)
     payouts = PoolPayouts(terms, ledger, clock, Ids(clock, entropy))
@@ -59,6 +62,7 @@ def mining_deps(
         operator_key=operator_key or None,
         checks=dict(checks or {}),
         metrics=metrics,
+        staking=staking,
     )
 
 

@@ -12,7 +12,13 @@ from litestar.params import SkipValidation
 from millpond.api.deps import ApiDeps
 from millpond.api.hub import Hub
 from millpond.api.models import Performance
+from millpond.api.oversight.service import Oversight
 from millpond.api.poller import Poller
+from millpond.api.staking.admin import StakingAdmin
+from millpond.api.staking.callers import Callers
+from millpond.api.staking.deps import plain_staking
+from millpond.api.staking.positions import Positions
+from millpond.api.staking.reads import StakingReads
 from millpond.chains.coins import Coin
 from millpond.errors import InvalidInputError, NotFoundError
 from millpond.identity import Identity, Verifier
@@ -48,6 +54,12 @@ class Core:
             deps.entropy,
             operator_key_sha256=operator_key_hash(key) if key else None,
         )
+        rooms = deps.staking or plain_staking(deps.store, deps.clock, deps.entropy)
+        self.staking = StakingReads(deps.store, deps.clock, rooms)
+        self.positions = Positions(deps.store, deps.clock, rooms, self.staking)
+        self.admin = StakingAdmin(deps.store, deps.clock, rooms)
+        self.oversight = Oversight(deps.store, deps.clock, rooms)
+        self.callers = Callers(deps.store, self.identity, rooms)
 
     async def performance(
         self, pool_id: str, *, wallet: str | None = None, worker: str | None = None, window: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from millpond.api.ports import Check, Reads, Writes
 from millpond.api.settings import ApiSettings
+from millpond.api.staking.deps import StakingDeps
 from millpond.chains.coins import Coin
 from millpond.clock import Clock, Entropy
 from millpond.store import Store
@@ -35,6 +36,7 @@ class ApiDeps:
         operator_key: The operator's key; None closes that door.
         checks: What `/readyz` asks, by name.
         metrics: Renders what `/metrics` answers; None: this process's registry.
+        staking: The rooms of staking; None: those of the database, without a chain.
     """
 
     store: Store
@@ -49,6 +51,7 @@ class ApiDeps:
     operator_key: str | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
     metrics: Callable[[], bytes] | None = None
+    staking: StakingDeps | None = None
 
     @property
     def pool_ids(self) -> Sequence[str]:

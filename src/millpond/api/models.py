@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -99,7 +99,7 @@ class Endpoint(Model, frozen=True, kw_only=True):
 
 
 class Pool(Model, frozen=True, kw_only=True):
-    """A pool's terms and its figures."""
+    """A mining pool's terms and its figures."""
 
     id: str
     name: str
@@ -114,6 +114,7 @@ class Pool(Model, frozen=True, kw_only=True):
     payout_threshold: Money
     endpoints: list[Endpoint]
     stats: PoolStats
+    product: Literal["mining"] = "mining"
 
 
 class Block(Model, frozen=True, kw_only=True):

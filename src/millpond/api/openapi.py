@@ -29,6 +29,9 @@ CONFIG = OpenAPIConfig(
         Tag(name="pools", description="Statistics, pools and blocks."),
         Tag(name="miners", description="One address."),
         Tag(name="account", description="What needs a proof of who asks."),
+        Tag(name="staking", description="Staking pools, as everybody may see them."),
+        Tag(name="positions", description="A wallet's position: its own and the operator's."),
+        Tag(name="admin", description="What only the operator may see and do."),
         Tag(name="service", description="Health."),
     ],
 )
@@ -54,6 +57,37 @@ _PROOF_HEADERS = (
 )
 
 
+_SECURITY = {
+    "operator": {"type": "http", "scheme": "bearer", "description": "The operator's key."},
+    "session": {"type": "http", "scheme": "bearer", "description": "A session's token."},
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Millpond-Signature",
+        "description": "A request signed by the wallet; see docs/api.md.",
+    },
+}
+
+
+def _headers(security: list[dict[str, list[str]]]) -> list[dict[str, Any]]:
+    """Headers that whoever asks may send along."""
+    known: list[tuple[str, str]] = []
+    if {"signature": []} in security:
+        known += _PROOF_HEADERS
+    if security == [{"operator": []}]:
+        known.append(("Millpond-Actor", "The operator's name for the trail: letters, digits, ._@-"))
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": text,
+            "schema": {"type": "string"},
+        }
+        for name, text in known
+    ]
+
+
 def document(app: Litestar) -> dict[str, Any]:
     """The document, made once for an application."""
     made = app.state.get("openapi_document")
@@ -65,13 +99,7 @@ def document(app: Litestar) -> dict[str, Any]:
 def _complete(schema: dict[str, Any]) -> dict[str, Any]:
     components = schema.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
-    components["securitySchemes"] = {
-        "token": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "The operator's key, or a session's token.",
-        }
-    }
+    components["securitySchemes"] = _SECURITY
     answer = {
         "description": "An error.",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -86,15 +114,7 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
             responses["default"] = answer
             if path == "/readyz":
                 responses["503"] = {**responses["200"], "description": "Not ready."}
-            if method in ("post", "put") and path.startswith("/api/v1/miners/"):
-                operation.setdefault("parameters", []).extend(
-                    {
-                        "name": name,
-                        "in": "header",
-                        "required": False,
-                        "description": text,
-                        "schema": {"type": "string"},
-                    }
-                    for name, text in _PROOF_HEADERS
-                )
+            headers = _headers(operation.get("security", []))
+            if headers:
+                operation.setdefault("parameters", []).extend(headers)
     return schema

@@ -25,6 +25,9 @@ from millpond.store import Tx
 Verifier = Callable[[str, str, str], bool]
 """`(wallet, message, signature in base64) -> is it the wallet's signature?`"""
 
+Wording = Callable[[str, int], str]
+"""`(nonce, expires_ms) -> the text to sign`, where it is not that of a miner's address."""
+
 CHALLENGE_MS = 5 * 60_000
 SESSION_MS = 30 * 60_000
 CLOCK_SKEW_MS = 5 * 60_000
@@ -71,11 +74,13 @@ class Identity:
         given = hashlib.sha256(key.encode()).digest()
         return self._operator is not None and hmac.compare_digest(given, self._operator)
 
-    async def challenge(self, tx: Tx, *, pool_id: str, wallet: str) -> Challenge:
+    async def challenge(
+        self, tx: Tx, *, pool_id: str, wallet: str, wording: Wording | None = None
+    ) -> Challenge:
         """Make a text that `wallet` can sign to open a session."""
         now = self._clock.now_ms()
         await self._prune(tx, now)
-        nonce = _text(self._entropy.token(18))
+        nonce = self._entropy.token(18).hex()
         expires = now + CHALLENGE_MS
         await tx.execute(
             insert(nonces).values(
@@ -86,11 +91,29 @@ class Identity:
                 used_ms=None,
             )
         )
-        message = challenge_message(pool_id=pool_id, wallet=wallet, nonce=nonce, expires_ms=expires)
-        return Challenge(nonce, message, expires)
+        return Challenge(nonce, _challenge_text(pool_id, wallet, nonce, expires, wording), expires)
+
+    async def challenge_text(
+        self, tx: Tx, *, pool_id: str, wallet: str, nonce: str, wording: Wording | None = None
+    ) -> str:
+        """The text of a challenge that was made, for who checks its signature elsewhere.
+
+        Raises:
+            StaleProofError: No such challenge, or it expired.
+        """
+        expires = await self._open_challenge(tx, wallet, nonce)
+        return _challenge_text(pool_id, wallet, nonce, expires, wording)
 
     async def sign_in(
-        self, tx: Tx, verify: Verifier, *, pool_id: str, wallet: str, nonce: str, signature: str
+        self,
+        tx: Tx,
+        verify: Verifier,
+        *,
+        pool_id: str,
+        wallet: str,
+        nonce: str,
+        signature: str,
+        wording: Wording | None = None,
     ) -> Session:
         """Exchange a signed challenge for a short-lived token.
 
@@ -101,12 +124,8 @@ class Identity:
         """
         now = self._clock.now_ms()
         identity = _nonce_id("session", wallet, nonce)
-        found = (await tx.execute(select(nonces).where(nonces.c.id == identity))).first()
-        if found is None or found.expires_ms <= now:
-            raise StaleProofError("ask for a new challenge; this one is unknown or expired")
-        message = challenge_message(
-            pool_id=pool_id, wallet=wallet, nonce=nonce, expires_ms=found.expires_ms
-        )
+        expires = await self._open_challenge(tx, wallet, nonce)
+        message = _challenge_text(pool_id, wallet, nonce, expires, wording)
         if not verify(wallet, message, signature):
             raise SignatureError("the signature is not this wallet's over the challenge")
         used = await tx.execute(
@@ -160,18 +179,36 @@ class Identity:
             StaleProofError: Signed too long ago, or in the future.
             SignatureError: The signature is not the wallet's over this request.
         """
+        message = self.action_text(proof, pool_id=pool_id, wallet=wallet, action=action, body=body)
+        if not verify(wallet, message, proof.signature):
+            raise SignatureError("the signature is not this wallet's over this request")
+
+    def action_text(
+        self,
+        proof: ActionProof,
+        *,
+        pool_id: str,
+        wallet: str,
+        action: str,
+        body: bytes,
+        contract: str = "",
+    ) -> str:
+        """The text that a proof must be signed over; its time is checked here.
+
+        Raises:
+            StaleProofError: Signed too long ago, or in the future.
+        """
         if abs(self._clock.now_ms() - proof.timestamp_ms) > CLOCK_SKEW_MS:
             raise StaleProofError("sign again: the timestamp is more than five minutes off")
-        message = action_message(
+        return action_message(
             pool_id=pool_id,
             wallet=wallet,
             action=action,
             body=body,
             timestamp_ms=proof.timestamp_ms,
             nonce=proof.nonce,
+            contract=contract,
         )
-        if not verify(wallet, message, proof.signature):
-            raise SignatureError("the signature is not this wallet's over this request")
 
     async def spend(self, tx: Tx, proof: ActionProof, *, wallet: str) -> None:
         """Use the proof's nonce up, in the transaction of the action itself.
@@ -196,6 +233,13 @@ class Identity:
         except IntegrityError as error:
             raise ReplayError("this nonce was used before; sign again with a new one") from error
 
+    async def _open_challenge(self, tx: Tx, wallet: str, nonce: str) -> int:
+        identity = _nonce_id("session", wallet, nonce)
+        found = (await tx.execute(select(nonces).where(nonces.c.id == identity))).first()
+        if found is None or found.expires_ms <= self._clock.now_ms():
+            raise StaleProofError("ask for a new challenge; this one is unknown or expired")
+        return int(found.expires_ms)
+
     async def _prune(self, tx: Tx, now_ms: int) -> None:
         for table in (nonces, sessions):
             old = select(table.c.id).where(table.c.expires_ms < now_ms).limit(_PRUNE_ROWS)
@@ -205,6 +249,14 @@ class Identity:
 def operator_key_hash(key: str) -> bytes:
     """What `Identity` keeps of the operator's key."""
     return hashlib.sha256(key.encode()).digest()
+
+
+def _challenge_text(
+    pool_id: str, wallet: str, nonce: str, expires_ms: int, wording: Wording | None
+) -> str:
+    if wording is not None:
+        return wording(nonce, expires_ms)
+    return challenge_message(pool_id=pool_id, wallet=wallet, nonce=nonce, expires_ms=expires_ms)
 
 
 def _text(token: bytes) -> str:

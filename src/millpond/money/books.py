@@ -10,6 +10,7 @@ transaction is alone anyway.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, bindparam, select, update
@@ -44,7 +45,13 @@ _SAVE = (
 
 def account_of(row: Row[Any] | Any) -> Account:
     """The account that a row of `ledger_account` describes."""
-    return Account(AccountType(row.type), row.owner, row.name, Asset(row.asset, row.decimals))
+    return Account(AccountType(row.type), row.owner, row.name, _asset(row.asset, row.decimals))
+
+
+@lru_cache(maxsize=1024)
+def _asset(code: str, decimals: int) -> Asset:
+    """One value an asset: a call may read ten thousand accounts of it."""
+    return Asset(code, decimals)
 
 
 def balance_of(row: Row[Any] | Any, asset: Asset) -> Balance:

@@ -153,9 +153,9 @@ class Ledger(Questions):
         accounts = {a for transfer in transfers for a in (transfer.debit, transfer.credit)}
         books = await Books.for_accounts(tx, accounts, now_ms=now_ms)
         rows = await transfers_by_id(tx, [transfer.id for transfer in transfers])
-        batch = _Batch(books, {row_id: posted_of(row) for row_id, row in rows.items()}, now_ms)
+        batch = _Batch(books, {row_id: posted_of(row) for row_id, row in rows.items()})
         for transfer in transfers:
-            wanted = _wanted(kind, transfer, timeout_ms)
+            wanted = _wanted(kind, transfer, timeout_ms, now_ms)
             if not batch.repeats(wanted):
                 debit, credit = books.by_account[transfer.debit], books.by_account[transfer.credit]
                 books.apply(kind, debit, credit, transfer.amount.units)
@@ -178,11 +178,11 @@ class Ledger(Questions):
         books = await Books.for_ids(tx, touched)
         rows = await transfers_by_id(tx, [r.id for r in resolutions])
         ended = await resolved_ids(tx, list(pendings))
-        batch = _Batch(books, {row_id: posted_of(row) for row_id, row in rows.items()}, now_ms)
+        batch = _Batch(books, {row_id: posted_of(row) for row_id, row in rows.items()})
         for resolution in resolutions:
             row = pendings[resolution.pending_id]
             pending = posted_of(row)
-            wanted = _wanted_resolution(kind, resolution, pending)
+            wanted = _wanted_resolution(kind, resolution, pending, now_ms)
             if batch.repeats(wanted):
                 continue
             if pending.id in ended:
@@ -206,12 +206,11 @@ class Ledger(Questions):
 class _Batch:
     """What one call has booked so far and what it will answer."""
 
-    def __init__(self, books: Books, known: dict[str, Posted], now_ms: int) -> None:
+    def __init__(self, books: Books, known: dict[str, Posted]) -> None:
         self.answers: list[Posted] = []
         self.closed: list[int] = []
         self._books = books
         self._known = known
-        self._now_ms = now_ms
         self._rows: list[dict[str, Any]] = []
 
     def repeats(self, wanted: Posted) -> bool:
@@ -230,9 +229,8 @@ class _Batch:
         self.answers.append(earlier)
         return True
 
-    def add(self, wanted: Posted, debit: Book, credit: Book) -> None:
+    def add(self, posted: Posted, debit: Book, credit: Book) -> None:
         """Note a transfer that has just been applied to the books."""
-        posted = replace(wanted, created_ms=self._now_ms)
         self._known[posted.id] = posted
         self.answers.append(posted)
         self._rows.append(
@@ -281,7 +279,7 @@ class _Batch:
         ]
 
 
-def _wanted(kind: Kind, transfer: Transfer, timeout_ms: int | None) -> Posted:
+def _wanted(kind: Kind, transfer: Transfer, timeout_ms: int | None, now_ms: int) -> Posted:
     return Posted(
         seq=0,
         id=transfer.id,
@@ -293,11 +291,11 @@ def _wanted(kind: Kind, transfer: Transfer, timeout_ms: int | None) -> Posted:
         reference=transfer.reference,
         pending_id=None,
         timeout_ms=timeout_ms,
-        created_ms=0,
+        created_ms=now_ms,
     )
 
 
-def _wanted_resolution(kind: Kind, resolution: Resolution, pending: Posted) -> Posted:
+def _wanted_resolution(kind: Kind, resolution: Resolution, pending: Posted, now_ms: int) -> Posted:
     amount = pending.amount if resolution.amount is None else resolution.amount
     if amount.asset != pending.amount.asset or not 0 < amount.units <= pending.amount.units:
         raise InvalidTransferError(
@@ -311,6 +309,7 @@ def _wanted_resolution(kind: Kind, resolution: Resolution, pending: Posted) -> P
         reference=resolution.reference or pending.reference,
         pending_id=pending.id,
         timeout_ms=None,
+        created_ms=now_ms,
     )
 
 

@@ -21,6 +21,7 @@ from millpond.money.ledger import Ledger
 from millpond.ops.config import Config
 from millpond.ops.daemons import wallet
 from millpond.ops.system import SystemClock, SystemEntropy
+from millpond.risk import RiskEngine
 from millpond.store import Store
 
 ACTS = ("retry", "abandon", "freeze", "release")
@@ -106,7 +107,9 @@ async def open_desk(config: Config) -> AsyncIterator[PayoutDesk]:
     for pool in config.the_pools:
         coin = coin_named(pool.coin)
         if coin.name not in coins:
-            payouts = Payouts(coin, pool.payouts, Ledger(clock), clock, ids)
+            ledger = Ledger(clock)
+            risk = RiskEngine(ledger, clock, ids, settings=config.risk)
+            payouts = Payouts(coin, pool.payouts, ledger, clock, ids, risk)
             coins[coin.name] = _Coin(coin, pool.id, payouts, wallet(config, coin))
     try:
         yield PayoutDesk(store, Intents(store, clock, ids, entropy), list(coins.values()))

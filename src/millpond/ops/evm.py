@@ -10,7 +10,7 @@ from pathlib import Path
 
 from millpond.alerts import Alerts
 from millpond.chains.evm.alerting import alert_of_contradictions
-from millpond.chains.evm.keystore import KeystoreSigner, read_password
+from millpond.chains.evm.keystore import KeystoreSigner, keystore_address, read_password
 from millpond.chains.evm.nodes import Nodes
 from millpond.chains.evm.operations import Operation, OperationEffect, Operations, OperationState
 from millpond.chains.evm.rpc import RpcEndpoint
@@ -73,6 +73,15 @@ def open_signers(chain: EvmChainSettings) -> tuple[Signer, ...]:
         )
         for key in chain.keys
     )
+
+
+def signer_address(chain: EvmChainSettings) -> str | None:
+    """The address of a chain's first key, without opening the key; None if nobody can tell."""
+    if chain.name == DEVEVM and not chain.keys:
+        return open_signers(chain)[0].address
+    if not chain.keys:
+        return None
+    return chain.keys[0].address or keystore_address(Path(chain.keys[0].file).expanduser())
 
 
 def open_nodes(chain: EvmChainSettings, store: Store, alerts: Alerts, clock: Clock) -> Nodes:

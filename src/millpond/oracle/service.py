@@ -54,7 +54,14 @@ class Breaker(Protocol):
     """What is asked of the risk engine."""
 
     async def oracle_failed(
-        self, tx: Tx, *, asset: str, quote: str, reason: str, since_ms: int
+        self,
+        tx: Tx,
+        *,
+        asset: str,
+        quote: str,
+        reason: str,
+        since_ms: int,
+        at_once: bool = False,
     ) -> None:
         """Hold what depends on a price that failed; again changes nothing.
 
@@ -64,6 +71,7 @@ class Breaker(Protocol):
             quote: What it is priced in.
             reason: One plain sentence.
             since_ms: Since when there is no good price.
+            at_once: It is a problem that the operator wants to hold things at once.
         """
 
 
@@ -296,7 +304,12 @@ class Oracle:
         else:
             return
         await self._breaker.oracle_failed(
-            tx, asset=feed.policy.asset, quote=feed.policy.quote, reason=reason, since_ms=since_ms
+            tx,
+            asset=feed.policy.asset,
+            quote=feed.policy.quote,
+            reason=reason,
+            since_ms=since_ms,
+            at_once=bool(grave),
         )
 
     def _count(

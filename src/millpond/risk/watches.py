@@ -75,7 +75,14 @@ class Watches(Holds):
         )
 
     async def oracle_failed(
-        self, tx: Tx, *, asset: str, quote: str, reason: str, since_ms: int
+        self,
+        tx: Tx,
+        *,
+        asset: str,
+        quote: str,
+        reason: str,
+        since_ms: int,
+        at_once: bool = False,
     ) -> None:
         """Trip the breaker where a limit says that the price has been missing for too long.
 
@@ -85,12 +92,13 @@ class Watches(Holds):
             quote: What it is priced in.
             reason: What is wrong, one sentence.
             since_ms: Since when there is no good price, Unix milliseconds.
+            at_once: What is wrong is worse than age: no limit has to run out.
         """
         age_ms = self._clock.now_ms() - since_ms
         for row in await self._rows_with(tx, asset, "oracle_max_age_s"):
             limit = row.limits.oracle_max_age_s
             assert limit is not None, "only those with the limit were asked for"
-            if age_ms > limit * 1000:
+            if at_once or age_ms > limit * 1000:
                 await self.trip(
                     tx,
                     HoldKind.ORACLE,

@@ -7,6 +7,7 @@ holders itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -19,8 +20,7 @@ from millpond.risk import Function, Request, RiskEngine
 from millpond.risk.errors import refused
 from millpond.staking import accounts
 from millpond.staking.errors import DepositRefusedError
-from millpond.staking.pools import PoolKind, PoolState, StakingPool
-from millpond.staking.withdrawals.model import PRODUCT
+from millpond.staking.pools import PRODUCT, PoolKind, PoolState, StakingPool
 from millpond.store import Store
 
 PERMIT_S = 1_800
@@ -181,6 +181,28 @@ class Deposits:
                 raise
         return await self._simulated(
             pool, wallet, "request_redeem", contract, amount, wallet, wallet
+        )
+
+    async def claim(
+        self, pool: StakingPool, wallet: str, cumulative: int, proof: Sequence[str]
+    ) -> ToSign:
+        """The transaction by which a wallet takes its rewards out of a vault's distributor.
+
+        Args:
+            pool: A vault.
+            wallet: Whose rewards.
+            cumulative: Base units of all epochs, as the leaf says.
+            proof: Siblings from the leaf up, 0x-hex.
+
+        Raises:
+            DepositRefusedError: The contract refuses it, with its words.
+            RpcError: The chain does not answer.
+        """
+        assert pool.rewards_contract is not None, "something was earned here"
+        contract = Contract.named("RewardDistributor", pool.rewards_contract)
+        siblings = [bytes.fromhex(each.removeprefix("0x")) for each in proof]
+        return await self._simulated(
+            pool, checksum(wallet), "claim", contract, wallet, cumulative, siblings
         )
 
     async def _check_risk(self, pool: StakingPool, wallet: str, amount: int) -> None:

@@ -7,14 +7,19 @@ money itself, which stays decimal text.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from markupsafe import Markup
 
 from millpond.api.models import Performance
+from millpond.api.staking.models import StakingHistory, StakingPool
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 _NARROW_SPACE = "\u202f"
+_MOST_PERCENT = 999_000
+_PARTS = 2
 
 
 def _scaled(value: float) -> tuple[str, str]:
@@ -82,10 +87,50 @@ def trim_zeros(text: str) -> str:
     return sign + grouped + (f".{fraction}" if fraction else "")
 
 
+def plain_amount(text: str) -> str:
+    """`12.50000000` -> `12.5`, as one would type it."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def sentence(text: str) -> str:
+    """With a capital at its beginning and a full stop at its end."""
+    whole = text[:1].upper() + text[1:]
+    return whole if whole.endswith((".", "!", "?")) else f"{whole}."
+
+
 def short_amount(text: str) -> str:
     """An amount for a headline: two decimals at most, cut off, never rounded up."""
     whole, _, fraction = text.partition(".")
     return trim_zeros(f"{whole}.{fraction[:2]}") if int(whole) else trim_zeros(text)
+
+
+def yearly(text: str | None) -> str:
+    """A yearly rate for the eye: `"0.1234"` -> `12.34 %`; a dash where there is none."""
+    if text is None:
+        return "\u2013"
+    hundred = Decimal(text) * 100
+    if hundred >= _MOST_PERCENT:
+        return f"over {number(_MOST_PERCENT)} %"
+    if hundred >= 100:
+        return f"{number(int(hundred))} %"
+    shown = f"{hundred:.2f}".rstrip("0").rstrip(".")
+    return f"{shown} %" if hundred >= Decimal("0.01") or not hundred else "< 0.01 %"
+
+
+def lasting(seconds: int | None) -> str:
+    """How long something lasts, in its two largest units: `93784` -> `1 day 2 h`."""
+    if seconds is None:
+        return "for ever"
+    units = ((31_536_000, "year"), (86_400, "day"), (3_600, "h"), (60, "min"), (1, "s"))
+    parts = []
+    for size, name in units:
+        count, seconds = divmod(seconds, size)
+        if count or parts:
+            plural = "s" if count != 1 and name in {"year", "day"} else ""
+            parts.append(f"{number(count)} {name}{plural}" if count else "")
+        if len(parts) == _PARTS:
+            break
+    return " ".join(part for part in parts if part) or "less than a second"
 
 
 def middle(text: str, head: int = 8, tail: int = 6) -> str:
@@ -106,20 +151,36 @@ def highest(series: Performance) -> float:
     return max((point.hashrate for point in series.points), default=0.0)
 
 
-def svg_line(series: Performance) -> str:
+def hashrates(series: Performance) -> list[float]:
+    """What a graph of a series of work draws."""
+    return [point.hashrate for point in series.points]
+
+
+def locked(series: StakingHistory) -> list[float]:
+    """What a graph of a staking pool's TVL draws."""
+    return [float(point.tvl.amount) for point in series.points]
+
+
+def of_asset(units: str, pool: StakingPool) -> str:
+    """Base units of a pool's token, as text, in tokens."""
+    whole = Decimal(units).scaleb(-pool.decimals)
+    return short_amount(f"{whole:f}")
+
+
+def svg_line(values: Sequence[float]) -> str:
     """Path of a series in a box of 600 by 200."""
-    top = highest(series) * 1.12 or 1.0
-    last = max(len(series.points) - 1, 1)
+    top = max(values, default=0.0) * 1.12 or 1.0
+    last = max(len(values) - 1, 1)
     steps = (
-        f"{'L' if i else 'M'}{600 * i / last:.1f} {200 - 200 * point.hashrate / top:.1f}"
-        for i, point in enumerate(series.points)
+        f"{'L' if i else 'M'}{600 * i / last:.1f} {200 - 200 * value / top:.1f}"
+        for i, value in enumerate(values)
     )
     return "".join(steps)
 
 
-def svg_area(series: Performance) -> str:
+def svg_area(values: Sequence[float]) -> str:
     """The same closed along the bottom."""
-    return f"{svg_line(series)}L600 200L0 200Z"
+    return f"{svg_line(values)}L600 200L0 200Z"
 
 
 FILTERS = {
@@ -133,10 +194,17 @@ FILTERS = {
         share_of,
         basis_points,
         trim_zeros,
+        plain_amount,
+        sentence,
         short_amount,
         middle,
         exact,
         highest,
+        hashrates,
+        locked,
+        of_asset,
+        yearly,
+        lasting,
         svg_line,
         svg_area,
     )

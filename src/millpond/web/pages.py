@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
@@ -22,6 +23,7 @@ from millpond.web.render import Renderer
 HTML = "text/html; charset=utf-8"
 NO_CACHE = {"Cache-Control": "no-cache"}
 _ROWS = 25
+_EVM_WALLET = re.compile("0x[0-9a-fA-F]{40}")
 
 RendererDep = NamedDependency[SkipValidation[Renderer]]
 AssetsDep = NamedDependency[SkipValidation[Assets]]
@@ -29,7 +31,8 @@ PoolQuery = Annotated[str | None, QueryParameter(name="pool", max_length=64)]
 WalletQuery = Annotated[str, QueryParameter(name="wallet", max_length=128)]
 
 
-def _html(text: str) -> Response[str]:
+def html_answer(text: str) -> Response[str]:
+    """A page, which browsers ask about each time."""
     return Response(text, media_type=HTML, headers=NO_CACHE)
 
 
@@ -45,7 +48,7 @@ async def home(core: CoreDep, renderer: RendererDep, pool_id: PoolQuery = None) 
         sections=renderer.sections(snapshot, pool),
         series=await core.performance(pool.id, window="24h"),
     )
-    return _html(text)
+    return html_answer(text)
 
 
 @get("/live", include_in_schema=False)
@@ -75,6 +78,8 @@ async def find_miner(core: CoreDep, wallet: WalletQuery = "") -> Redirect:
     address = wallet.strip().partition(".")[0]
     if not address:
         return Redirect("/", status_code=303)
+    if _EVM_WALLET.fullmatch(address):
+        return Redirect(f"/staking/wallets/{address}", status_code=303)
     core.pools_of(address)
     return Redirect(f"/miners/{address}", status_code=303)
 
@@ -89,14 +94,14 @@ async def miner(core: CoreDep, renderer: RendererDep, wallet: Wallet) -> Respons
         known=bool(detail.pools),
         body=Markup(body),  # noqa: S704 - rendered by the autoescaping template just above
     )
-    return _html(text)
+    return html_answer(text)
 
 
 @get("/miners/{wallet:str}/live", include_in_schema=False)
 async def miner_live(core: CoreDep, renderer: RendererDep, wallet: Wallet) -> Response[str]:
     """The part of a miner's page that changes."""
     _, body = await _miner_body(core, renderer, wallet, whole=False)
-    return _html(body)
+    return html_answer(body)
 
 
 async def _miner_body(
@@ -152,7 +157,7 @@ async def _block_page(
         if found is None:
             raise NotFoundError("No pool here found a block of that hash.")
         proof = await core.reads.proof(tx, wallet=wallet, block=found)
-    return _html(renderer.page("block.html", block=found, proof=proof))
+    return html_answer(renderer.page("block.html", block=found, proof=proof))
 
 
 @get("/static/{path:path}", include_in_schema=False)
@@ -163,11 +168,15 @@ async def static(
     asset = assets.get(path.lstrip("/"))
     if asset is None:
         raise NotFoundError("There is no such file.")
+    headers = {"Vary": "Accept-Encoding", "ETag": f'"{asset.digest}"'}
+    if request.query_params.get("v") == asset.digest:
+        headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    else:
+        # Modules import each other by plain names: those are asked about each time.
+        headers["Cache-Control"] = "no-cache"
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(b"", status_code=304, headers=headers)
     zipped = "gzip" in request.headers.get("accept-encoding", "")
-    headers = {
-        "Cache-Control": "public, max-age=31536000, immutable",
-        "Vary": "Accept-Encoding",
-    }
     if zipped:
         headers["Content-Encoding"] = "gzip"
     return Response(

@@ -43,6 +43,11 @@ class Renderer:
         """A whole page."""
         return self._environment.get_template(template).render(**values)
 
+    def macro(self, template: str, name: str, *values: Any) -> Markup:
+        """A part of a page by itself."""
+        made: Markup = getattr(self._environment.get_template(template).module, name)(*values)
+        return made
+
     def sections(self, snapshot: Snapshot, pool: Pool) -> dict[str, Markup]:
         """The live sections for one pool; rendered once for all who look."""
         version, made = self._sections.get(pool.id, (-1, {}))

@@ -14,9 +14,12 @@ from millpond.api.core import Core
 from millpond.api.deps import ApiDeps
 from millpond.api.shell import Shell
 from millpond.errors import MillpondError
+from millpond.web.admin_pages import HANDLERS as ADMIN_HANDLERS
 from millpond.web.assets import Assets
+from millpond.web.formatting import sentence
 from millpond.web.pages import HANDLERS, HTML
 from millpond.web.render import Renderer
+from millpond.web.staking_pages import HANDLERS as STAKING_HANDLERS
 
 _HEADINGS = {
     400: "That does not look right",
@@ -46,13 +49,13 @@ def create_site(deps: ApiDeps) -> Shell:
             "error.html",
             status=document.status,
             heading=_HEADINGS.get(document.status, "Something went wrong"),
-            detail=_sentence(document.detail),
+            detail=sentence(document.detail),
         )
         return Response(text, status_code=document.status, media_type=HTML)
 
     pages = Router(
         "/",
-        route_handlers=HANDLERS,
+        route_handlers=[*HANDLERS, *STAKING_HANDLERS, *ADMIN_HANDLERS],
         dependencies={
             "renderer": Provide(lambda: renderer, sync_to_thread=False, use_cache=True),
             "assets": Provide(lambda: assets, sync_to_thread=False, use_cache=True),
@@ -64,8 +67,3 @@ def create_site(deps: ApiDeps) -> Shell:
         pages=[pages],
         exception_handlers={MillpondError: handle, Exception: handle},
     )
-
-
-def _sentence(text: str) -> str:
-    whole = text[:1].upper() + text[1:]
-    return whole if whole.endswith((".", "!", "?")) else f"{whole}."

@@ -76,8 +76,8 @@ async def test_closing_at_the_same_time_closes_each_epoch_once(store: Store):
     assert await earned(world, ALICE) + await earned(world, BOB) == 25 * E18
 
 
-async def test_a_pool_in_which_nobody_ever_staked_has_no_epochs(store: Store):
-    world = await World(store).create()
+async def test_a_pool_in_which_nobody_ever_staked_has_no_epochs(sqlite_store: Store):
+    world = await World(sqlite_store).create()
     await world.fund(5, E18)
     await world.mark(10_000)
     assert await world.close_all() == []
@@ -118,8 +118,8 @@ async def test_an_underfunded_epoch_pays_what_is_there_says_so_and_alerts(store:
         assert await world.alerts.find_open(tx, UNDERFUNDED, alert.subject) is None
 
 
-async def test_reward_of_an_epoch_without_stakers_stays_in_the_reserve(store: Store):
-    world = await staked_world(store)
+async def test_reward_of_an_epoch_without_stakers_stays_in_the_reserve(sqlite_store: Store):
+    world = await staked_world(sqlite_store)
     await world.hold(310, ALICE, 0)
     await world.hold(360, BOB, 0)
     await world.mark(1200)
@@ -130,8 +130,10 @@ async def test_reward_of_an_epoch_without_stakers_stays_in_the_reserve(store: St
     assert closed[1].distributed == E18 - 1
 
 
-async def test_a_flash_stake_across_a_vaults_epoch_end_earns_for_its_seconds_alone(store: Store):
-    world = await World(store, vault()).create()
+async def test_a_flash_stake_across_a_vaults_epoch_end_earns_for_its_seconds_alone(
+    sqlite_store: Store,
+):
+    world = await World(sqlite_store, vault()).create()
     await world.fund(0, 10**6 * E18)
     await world.hold(1, ALICE, 10**24)
     await world.hold(3600 + 3599, CAROL, 10**30)
@@ -171,11 +173,11 @@ async def test_a_changed_snapshot_is_found_when_it_is_exported(store: Store):
             await export(tx, world.pool.pool_id, 2)
 
 
-async def test_a_wallet_proves_what_it_has(store: Store):
-    world = await staked_world(store)
+async def test_a_wallet_proves_what_it_has(sqlite_store: Store):
+    world = await staked_world(sqlite_store)
     await world.mark(900)
     closed = await world.close_all()
-    async with store.read() as tx:
+    async with sqlite_store.read() as tx:
         found = await proof(tx, world.pool.pool_id, BOB)
         with pytest.raises(NoRewardsError):
             await proof(tx, world.pool.pool_id, CAROL)
@@ -184,19 +186,19 @@ async def test_a_wallet_proves_what_it_has(store: Store):
     assert proves(bytes.fromhex(found.root[2:]), BOB, found.cumulative, siblings)
 
 
-async def test_a_vaults_proof_leads_to_the_root_that_is_on_chain(store: Store):
-    world = await World(store, vault()).create()
+async def test_a_vaults_proof_leads_to_the_root_that_is_on_chain(sqlite_store: Store):
+    world = await World(sqlite_store, vault()).create()
     await world.fund(0, 10**6 * E18)
     await world.hold(1, ALICE, 10**24)
     await world.mark(4 * 3600)
     closed = await world.close_all()
-    async with store.read() as tx:
+    async with sqlite_store.read() as tx:
         with pytest.raises(NoRewardsError):
             await proof(tx, world.pool.pool_id, ALICE)
-    async with store.begin() as tx:
+    async with sqlite_store.begin() as tx:
         details = {"epoch": 3, "root": closed[2].root}
         await world.event(tx, 4 * 3600, EventKind.EPOCH_POSTED, "", 0, details=details)
-    async with store.read() as tx:
+    async with sqlite_store.read() as tx:
         found = await proof(tx, world.pool.pool_id, ALICE)
     assert (found.number, found.root, found.cumulative) == (3, closed[2].root, 120 * E18)
 
@@ -222,34 +224,36 @@ async def test_a_reorg_below_a_closed_epoch_disputes_it_and_rewrites_nothing(sto
     assert await earned(world, BOB) == before
 
 
-async def test_no_epoch_is_closed_behind_a_disputed_one_until_somebody_accepts_it(store: Store):
-    world = await staked_world(store)
+async def test_no_epoch_is_closed_behind_a_disputed_one_until_somebody_accepts_it(
+    sqlite_store: Store,
+):
+    world = await staked_world(sqlite_store)
     await world.hold(310, BOB, 2 * E18)
-    await world.mark(600)
+    await world.mark(900)
     await world.close_all()
     pool_id = world.pool.pool_id
     await world.undo(4)
     await world.mark(1200)
-    async with store.begin() as tx:
+    async with sqlite_store.begin() as tx:
         await world.epochs.check_again(tx, pool_id)
     assert await world.close_all() == []
-    async with store.begin() as tx:
+    async with sqlite_store.begin() as tx:
         await world.epochs.accept(tx, "operator", pool_id, 1, reason="seen")
         with pytest.raises(EpochStateError):
             await world.epochs.accept(tx, "operator", pool_id, 1, reason="again")
-    assert [epoch.epoch for epoch in await world.close_all()] == [2, 3]
-    async with store.read() as tx:
+    assert [epoch.epoch for epoch in await world.close_all()] == [3]
+    async with sqlite_store.read() as tx:
         assert await world.alerts.find_open(tx, DISPUTED, f"epoch:{pool_id}:1") is None
         (entry,) = await world.trail.read(tx)
     assert (entry.actor, entry.action) == ("operator", "staking.accept-epoch")
 
 
-async def test_a_paused_pool_closes_nothing_and_catches_up_afterwards(store: Store):
-    world = await staked_world(store)
+async def test_a_paused_pool_closes_nothing_and_catches_up_afterwards(sqlite_store: Store):
+    world = await staked_world(sqlite_store)
     await world.mark(900)
-    async with store.begin() as tx:
+    async with sqlite_store.begin() as tx:
         await change_pool(tx, world.pool.pool_id, world.clock, state=PoolState.PAUSED)
     assert await world.close_all() == []
-    async with store.begin() as tx:
+    async with sqlite_store.begin() as tx:
         await change_pool(tx, world.pool.pool_id, world.clock, state=PoolState.ACTIVE)
     assert len(await world.close_all()) == 3

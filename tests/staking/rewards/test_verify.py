@@ -250,6 +250,7 @@ async def test_a_wallet_proves_its_part_without_any_chain(checked):
         if int(line.cumulative):
             found = account_proof(document, line.wallet)
             assert check_proof(found, statement.root)
+            assert account_proof(document, line.wallet.lower()) == found
             more = msgspec.structs.replace(found, cumulative=found.cumulative + 1)
             assert not check_proof(more, statement.root)
     with pytest.raises(NoRewardsError):

@@ -130,10 +130,10 @@ async def story(sqlite_store: Store) -> Story:
 
 
 async def test_every_statement_of_a_busy_chain_verifies_from_its_events(story: Story):
-    await story.live(120)
+    await story.live(90)
     direct, vault = await story.closed(DIRECT), await story.closed(VAULT)
-    assert len(direct) > 15
-    assert len(vault) > 4
+    assert len(direct) > 10
+    assert len(vault) > 3
     assert any(epoch.shortfall for epoch in direct + vault)
     assert all(epoch.emitted <= epoch.funded for epoch in direct + vault)
     for epoch in (*direct[:: len(direct) // 5], direct[-1], *vault):
@@ -179,6 +179,7 @@ async def test_a_reorg_below_a_closed_epoch_is_noticed_and_nothing_is_rewritten(
     run = await story.cycle.run(DIRECT)
     assert run.disputed
     assert run.closed == []
+    assert f"epoch {min(run.disputed)} is disputed" in run.waits
     after = {epoch.epoch: epoch.statement_hash for epoch in await story.closed(DIRECT)}
     assert after == before
     assert DISPUTED in await story.rig.open_alerts()

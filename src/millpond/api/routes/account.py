@@ -1,4 +1,4 @@
-"""What needs a proof of who asks: sign-in, payout requests, payout settings."""
+"""What needs a proof of who asks in mining: payout requests, payout settings, one's own."""
 
 from __future__ import annotations
 
@@ -6,21 +6,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 import msgspec
-from litestar import Request, Response, delete, get, post, put
+from litestar import Request, Response, get, post, put
 from litestar.params import HeaderParameter, JSONBody
 from msgspec import Meta
 
 from millpond.api.core import Core, CoreDep
 from millpond.api.idempotency import Answer, once
 from millpond.api.idempotency import Request as IdempotentRequest
-from millpond.api.models import (
-    ChallengeAnswer,
-    Payout,
-    PayoutSettings,
-    SessionAnswer,
-    Worker,
-    iso,
-)
+from millpond.api.models import Payout, PayoutSettings, Worker
 from millpond.api.pagination import CursorText, Limit, Page
 from millpond.api.ports import SettingsChange
 from millpond.api.routes.miners import Wallet, choose_pool
@@ -31,6 +24,8 @@ from millpond.identity.errors import AuthenticationError, PermissionDeniedError
 from millpond.mining.payouts.model import FeePolicy, Schedule
 from millpond.store import Tx
 
+SIGNED: list[dict[str, list[str]]] = [{"operator": []}, {"signature": []}]
+SIGNED_IN: list[dict[str, list[str]]] = [{"session": []}]
 NO_STORE = {"Cache-Control": "no-store"}
 Decimal = Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,36})?$", max_length=78)]
 Text128 = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -66,22 +61,6 @@ class SettingsRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     schedule: Schedule | None = None
     fee_policy: FeePolicy | None = None
     address: Text128 | None = None
-
-
-class ChallengeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Ask for a text to sign."""
-
-    wallet: Text128
-    pool: Text128 | None = None
-
-
-class SessionRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Answer a challenge."""
-
-    wallet: Text128
-    nonce: Text128
-    signature: Annotated[str, Meta(min_length=1, max_length=200)]
-    pool: Text128 | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +168,7 @@ async def _payout(
     )
 
 
-@post("/api/v1/miners/{wallet:str}/payout", tags=["account"])
+@post("/api/v1/miners/{wallet:str}/payout", tags=["account"], security=SIGNED)
 async def request_payout(
     core: CoreDep,
     request: Request[Any, Any, Any],
@@ -207,7 +186,7 @@ async def request_payout(
     return await _payout(core, idempotent, caller, data.amount)
 
 
-@put("/api/v1/miners/{wallet:str}/payout-settings", tags=["account"])
+@put("/api/v1/miners/{wallet:str}/payout-settings", tags=["account"], security=SIGNED)
 async def change_settings(
     core: CoreDep, request: Request[Any, Any, Any], wallet: Wallet, data: JSONBody[SettingsRequest]
 ) -> PayoutSettings:
@@ -231,56 +210,14 @@ async def change_settings(
         )
 
 
-@post("/api/v1/auth/challenge", tags=["account"], response_headers=NO_STORE)
-async def challenge(core: CoreDep, data: JSONBody[ChallengeRequest]) -> ChallengeAnswer:
-    """A text that the address signs to open a session; good once, for 5 minutes."""
-    pool_id = choose_pool(core, data.wallet, data.pool)
-    async with core.store.begin() as tx:
-        made = await core.identity.challenge(tx, pool_id=pool_id, wallet=data.wallet)
-    return ChallengeAnswer(
-        wallet=data.wallet,
-        pool_id=pool_id,
-        nonce=made.nonce,
-        message=made.message,
-        expires_at=iso(made.expires_ms),
-    )
-
-
-@post("/api/v1/auth/session", tags=["account"], response_headers=NO_STORE)
-async def open_session(core: CoreDep, data: JSONBody[SessionRequest]) -> SessionAnswer:
-    """Exchange a signed challenge for a token of 30 minutes."""
-    pool_id = choose_pool(core, data.wallet, data.pool)
-    verify = core.verifier(core.deps.coins[pool_id])
-    async with core.store.begin() as tx:
-        made = await core.identity.sign_in(
-            tx,
-            verify,
-            pool_id=pool_id,
-            wallet=data.wallet,
-            nonce=data.nonce,
-            signature=data.signature,
-        )
-    return SessionAnswer(
-        wallet=made.wallet,
-        pool_id=made.pool_id,
-        token=made.token,
-        expires_at=iso(made.expires_ms),
-    )
-
-
-@delete("/api/v1/auth/session", tags=["account"])
-async def close_session(core: CoreDep, authorization: Header = None) -> None:
-    """Close the session of the token sent."""
-    token = bearer(authorization)
-    async with core.store.begin() as tx:
-        await core.identity.sign_out(tx, token)
-
-
 async def _session(core: Core, tx: Tx, header: str | None) -> Session:
-    return await core.identity.session(tx, bearer(header))
+    session = await core.identity.session(tx, bearer(header))
+    if session.pool_id not in core.deps.coins:
+        raise PermissionDeniedError("this session is not of a miner's address")
+    return session
 
 
-@get("/api/v1/workers", tags=["account"], response_headers=NO_STORE)
+@get("/api/v1/workers", tags=["account"], security=SIGNED_IN, response_headers=NO_STORE)
 async def my_workers(
     core: CoreDep, authorization: Header = None, limit: Limit = 50, cursor: CursorText = None
 ) -> Page[Worker]:
@@ -292,7 +229,7 @@ async def my_workers(
         )
 
 
-@get("/api/v1/payouts", tags=["account"], response_headers=NO_STORE)
+@get("/api/v1/payouts", tags=["account"], security=SIGNED_IN, response_headers=NO_STORE)
 async def my_payouts(
     core: CoreDep, authorization: Header = None, limit: Limit = 50, cursor: CursorText = None
 ) -> Page[Payout]:
@@ -304,7 +241,7 @@ async def my_payouts(
         )
 
 
-@post("/api/v1/payouts", tags=["account"])
+@post("/api/v1/payouts", tags=["account"], security=SIGNED_IN)
 async def request_my_payout(
     core: CoreDep,
     request: Request[Any, Any, Any],
@@ -327,9 +264,6 @@ async def request_my_payout(
 HANDLERS = [
     request_payout,
     change_settings,
-    challenge,
-    open_session,
-    close_session,
     my_workers,
     my_payouts,
     request_my_payout,

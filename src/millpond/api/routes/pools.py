@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from litestar import get
-from litestar.params import FromQuery, PathParameter
+from litestar.params import FromQuery, PathParameter, QueryParameter
 
 from millpond.api.core import CoreDep
 from millpond.api.models import Block, Miner, Payout, Performance, Pool, Reject, Stats
 from millpond.api.pagination import CursorText, Limit, Page
+from millpond.api.staking.models import StakingPool
 from millpond.errors import NotFoundError
 
 PoolId = Annotated[str, PathParameter(min_length=1, max_length=64, description="A pool's id.")]
+Product = Annotated[
+    Literal["mining", "staking"] | None, QueryParameter(description="Pools of one product only.")
+]
 Window = FromQuery[Literal["1h", "24h", "7d", "30d"]]
 BlockHash = Annotated[str, PathParameter(pattern="^[0-9a-fA-F]{64}$", description="Block hash.")]
 
@@ -24,17 +28,22 @@ async def stats(core: CoreDep) -> Stats:
 
 
 @get("/api/v1/pools", tags=["pools"])
-async def pools(core: CoreDep) -> Page[Pool]:
-    """Every pool with its terms and figures."""
-    return Page(items=(await core.poller.snapshot()).pools)
+async def pools(core: CoreDep, product: Product = None) -> Page[Pool | StakingPool]:
+    """Every pool with its terms and figures: those of mining, then those of staking."""
+    items: list[Pool | StakingPool] = []
+    if product != "staking":
+        items += (await core.poller.snapshot()).pools
+    if product != "mining":
+        items += await core.staking.pools()
+    return Page(items=items)
 
 
 @get("/api/v1/pools/{pool_id:str}", tags=["pools"])
-async def pool(core: CoreDep, pool_id: PoolId) -> Pool:
-    """One pool."""
-    core.pool(pool_id)
-    snapshot = await core.poller.snapshot()
-    for item in snapshot.pools:
+async def pool(core: CoreDep, pool_id: PoolId) -> Pool | StakingPool:
+    """One pool of either product."""
+    mining = pool_id in core.deps.coins
+    items = (await core.poller.snapshot()).pools if mining else await core.staking.pools()
+    for item in items:
         if item.id == pool_id:
             return item
     raise NotFoundError("there is no such pool")

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from millpond.chains.evm.address import checksum, is_address
 from millpond.chains.evm.recursion import recursion_limit_kept
 from millpond.chains.evm.signers import KeySigner
 from millpond.errors import InvalidInputError
@@ -80,6 +81,17 @@ def write_keystore(path: Path, secret: bytes, *, password: bytes, iterations: in
     except OSError as error:
         raise KeystoreError(f"the key file cannot be written: {error.strerror}") from None
     return KeySigner(secret).address
+
+
+def keystore_address(path: Path) -> str | None:
+    """The address that a key file names in the clear; None if it names none.
+
+    Raises:
+        KeystoreError: No key file.
+    """
+    found = _read(path).get("address")
+    digits = str(found or "").removeprefix("0x")
+    return checksum(f"0x{digits}") if is_address(f"0x{digits}") else None
 
 
 def read_password(source: str) -> bytes:

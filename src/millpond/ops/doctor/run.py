@@ -32,6 +32,11 @@ async def examine(config: Config, config_path: Path | None, clock: Clock) -> Asy
     for pool in config.the_pools if config.daemons else ():
         async for finding in daemons.block_address(config, pool):
             yield finding
-    for settings_of_chain in config.evm:
-        async for finding in chains.chain(settings_of_chain, config.staking.min_gas_wei):
+    async for finding in _chains(config):
+        yield finding
+
+
+async def _chains(config: Config) -> AsyncIterator[Finding]:
+    for settings in config.evm:
+        async for finding in chains.chain(settings, config.staking.min_gas_wei):
             yield finding

@@ -5,23 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+from collections.abc import Mapping
 
 from sqlalchemy import text
 
+from millpond.alerts import Alerts
 from millpond.api.assembly import mining_deps
 from millpond.api.deps import ApiDeps
 from millpond.api.models import Endpoint
 from millpond.api.ports import Check, CheckResult
 from millpond.api.server import bind, make_server
+from millpond.api.staking.deps import StakingDeps
 from millpond.api.terms import PoolTerms
 from millpond.chains.coins import coin_named
+from millpond.chains.evm.nodes import Nodes
+from millpond.chains.evm.operations import Operations
+from millpond.clock import Clock, Entropy, Ids
+from millpond.intents import Intents
 from millpond.mining.sharelog.reader import ShareLogReader
+from millpond.money.ledger import Ledger
 from millpond.ops.config import Config
+from millpond.ops.evm import open_nodes, signer_address
 from millpond.ops.heartbeat import STALE_MS, read_heartbeats
 from millpond.ops.metrics import gather
 from millpond.ops.part import PartContext
 from millpond.ops.process import reachable_host
+from millpond.ops.stakingrooms import risk_engine
+from millpond.oracle import Prices
 from millpond.store import Store
+from millpond.trail import Trail
 from millpond.web.site import create_site
 
 _WATCHED = ("edge", "worker")
@@ -35,7 +47,9 @@ async def run(context: PartContext) -> None:
         stack.push_async_callback(store.close)
         log = await ShareLogReader.open(config.sharelog_settings.url)
         stack.push_async_callback(log.close)
-        server = make_server(create_site(_deps(context, store, log)), config.http)
+        nodes = await _open_nodes(context, store, stack)
+        deps = _deps(context, store, log, nodes)
+        server = make_server(create_site(deps), config.http)
         listener = stack.enter_context(bind(config.http))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stopping = asyncio.create_task(context.stop.wait())
@@ -47,7 +61,49 @@ async def run(context: PartContext) -> None:
         stopping.cancel()
 
 
-def _deps(context: PartContext, store: Store, log: ShareLogReader) -> ApiDeps:
+async def _open_nodes(
+    context: PartContext, store: Store, stack: contextlib.AsyncExitStack
+) -> dict[int, Nodes]:
+    """Nodes of the chains, looked after and closed with the stack."""
+    alerts = Alerts(context.clock, context.ids)
+    found = {}
+    for chain in context.config.the_chains:
+        nodes = open_nodes(chain, store, alerts, context.clock)
+        stack.push_async_callback(nodes.close)
+        stack.push_async_callback(_ended, asyncio.create_task(nodes.run(context.stop)))
+        found[chain.chain_id] = nodes
+    return found
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def staking_deps(
+    config: Config, store: Store, nodes: Mapping[int, Nodes], clock: Clock, entropy: Entropy
+) -> StakingDeps:
+    """The rooms of staking as the API uses them: with nodes to ask, and without any key."""
+    ids = Ids(clock, entropy)
+    ledger = Ledger(clock)
+    addresses = {chain.chain_id: signer_address(chain) for chain in config.the_chains}
+    return StakingDeps(
+        ledger=ledger,
+        ids=ids,
+        risk=risk_engine(config, ledger, clock, ids),
+        alerts=Alerts(clock, ids),
+        trail=Trail(clock),
+        operations=Operations(Intents(store, clock, ids, entropy)),
+        prices=Prices(clock, [price.policy(config.oracle) for price in config.oracle.prices]),
+        chains=nodes,
+        signers={chain_id: found for chain_id, found in addresses.items() if found},
+    )
+
+
+def _deps(
+    context: PartContext, store: Store, log: ShareLogReader, nodes: Mapping[int, Nodes]
+) -> ApiDeps:
     config = context.config
     return mining_deps(
         store=store,
@@ -62,6 +118,7 @@ def _deps(context: PartContext, store: Store, log: ShareLogReader) -> ApiDeps:
             **{name: _part(context, name) for name in _WATCHED},
         },
         metrics=functools.partial(gather, config.run_path, context.clock),
+        staking=staking_deps(config, store, nodes, context.clock, context.entropy),
     )
 
 

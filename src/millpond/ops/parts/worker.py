@@ -27,6 +27,7 @@ from millpond.money.ledger import Ledger
 from millpond.ops.config.settings import PoolSettings
 from millpond.ops.daemons import daemon_set, wallet
 from millpond.ops.part import PartContext
+from millpond.risk import RiskEngine
 from millpond.store import Store
 from millpond.store.events import EventPruner
 
@@ -85,7 +86,9 @@ class _Rooms:
     def payouts(self, coin: Coin) -> Payouts:
         """Payouts of a coin, as its first pool has them."""
         settings = self.pools(coin)[0].payouts
-        return Payouts(coin, settings, self.ledger, self.context.clock, self.context.ids)
+        clock, ids = self.context.clock, self.context.ids
+        risk = RiskEngine(self.ledger, clock, ids, settings=self.context.config.risk)
+        return Payouts(coin, settings, self.ledger, clock, ids, risk)
 
 
 async def _open(context: PartContext, stack: contextlib.AsyncExitStack) -> _Rooms:

@@ -17,17 +17,17 @@ from millpond.alerts import Alerts, Severity
 from millpond.clock import Clock, Entropy
 from millpond.money.errors import InsufficientFundsError
 from millpond.risk import Function, RiskEngine
-from millpond.staking.pools import PoolKind, PoolState, StakingPool, get_pool, list_pools
+from millpond.staking.pools import PRODUCT, PoolKind, PoolState, StakingPool, get_pool, list_pools
+from millpond.staking.rewards import rows
 from millpond.staking.rewards.epochs import Epochs
 from millpond.staking.rewards.model import Epoch
 from millpond.staking.rewards.tables import run_table
-from millpond.staking.withdrawals.model import PRODUCT
 from millpond.store import Store, Tx
 from millpond.store.retry import retrying
 from millpond.store.sql import insert_or_ignore
 
 MIN_PAUSE_MS = 240_000
-"""Shortest time between two runs of a direct pool: four minutes."""
+"""Shortest time between two runs of a direct pool that close epochs: four minutes."""
 
 MAX_EPOCHS = 288
 """Most epochs of a pool that one run closes: a day of five minutes each."""
@@ -116,7 +116,7 @@ class RewardCycle:
 
     async def run(self, pool_id: str) -> Run:
         """Run one pool."""
-        if not await self._in_transaction(self._take_turn, pool_id):
+        if not await self._in_transaction(self._has_turn, pool_id):
             return Run(pool_id=pool_id, closed=[], disputed=[], waits="ran a moment ago")
         disputed = await self._in_transaction(self._epochs.check_again, pool_id)
         closed: list[int] = []
@@ -126,6 +126,8 @@ class RewardCycle:
             if epoch is None:
                 break
             closed.append(epoch.epoch)
+        if closed:
+            await self._in_transaction(self._took_turn, pool_id)
         if closed and not waits:
             async with self._store.begin() as tx:
                 await self._alerts.clear(tx, BOOKS_ALERT, f"pool:{pool_id}")
@@ -157,6 +159,9 @@ class RewardCycle:
         return await retrying(self._store, one, clock=self._clock, entropy=self._entropy)
 
     async def _held(self, tx: Tx, pool_id: str) -> str:
+        disputed = await rows.first_disputed(tx, pool_id)
+        if disputed is not None:
+            return f"epoch {disputed} is disputed; somebody has to look and accept it"
         if self._gate is None:
             return ""
         return await self._gate.held_because(tx, await get_pool(tx, pool_id)) or ""
@@ -171,14 +176,16 @@ class RewardCycle:
                 f"an epoch of {pool_id} cannot be booked: {why}",
             )
 
-    async def _take_turn(self, tx: Tx, pool_id: str) -> bool:
+    async def _has_turn(self, tx: Tx, pool_id: str) -> bool:
         pool = await get_pool(tx, pool_id)
-        now_ms = self._clock.now_ms()
+        last = select(run_table.c.last_run_ms).where(run_table.c.pool_id == pool_id)
+        last_ms = (await tx.execute(last)).scalar()
+        if pool.kind is not PoolKind.DIRECT or last_ms is None:
+            return True
+        return not 0 <= self._clock.now_ms() - last_ms < MIN_PAUSE_MS
+
+    async def _took_turn(self, tx: Tx, pool_id: str) -> None:
+        """Note a run that closed something; one that found nothing to close holds up no other."""
         await tx.execute(insert_or_ignore(tx, run_table).values(pool_id=pool_id, last_run_ms=0))
         where = run_table.c.pool_id == pool_id
-        last = select(run_table.c.last_run_ms).where(where).with_for_update()
-        last_ms: int = (await tx.execute(last)).scalar_one()
-        if pool.kind is PoolKind.DIRECT and 0 <= now_ms - last_ms < MIN_PAUSE_MS:
-            return False
-        await tx.execute(update(run_table).where(where).values(last_run_ms=now_ms))
-        return True
+        await tx.execute(update(run_table).where(where).values(last_run_ms=self._clock.now_ms()))

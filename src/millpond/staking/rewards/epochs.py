@@ -83,9 +83,9 @@ class Epochs:
         pool = await get_pool(tx, pool_id)
         if pool.state is not PoolState.ACTIVE or pool.rewards_contract is None:
             return None
-        last = await rows.last_epoch(tx, pool_id)
-        if last is not None and last.state is EpochState.DISPUTED:
+        if await rows.first_disputed(tx, pool_id) is not None:
             return None
+        last = await rows.last_epoch(tx, pool_id)
         part = await _pool_part(tx, pool)
         if part is None:
             return None

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from millpond.chains.evm.address import checksum
 from millpond.staking.rewards.chainlog import ChainLog, Told, told
 from millpond.staking.rewards.closing import (
     Closing,
@@ -259,9 +260,11 @@ def account_proof(document: bytes, wallet: str) -> Proof:
 
     Raises:
         InvalidStatementError: It is no statement, or its root is not that of its accounts.
+        InvalidAddressError: The wallet is no address.
         NoRewardsError: The wallet has nothing in it.
     """
     statement = decode(document)
+    wallet = checksum(wallet)
     tree, amounts = statement.tree(), statement.amounts()
     if "0x" + tree.root.hex() != statement.root:
         raise InvalidStatementError("the statement's root is not that of its accounts")

@@ -65,10 +65,27 @@
   function color(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   }
+  function short(value) {
+    if (value === null || value === undefined) return "–";
+    var step = 0;
+    while (value >= 999.5 && step < 4) { value /= 1000; step += 1; }
+    return Number(value.toPrecision(3)) + prefixes[step];
+  }
+  function rate(value) {
+    if (value === null || value === undefined) return "–";
+    return (value >= 1000 ? Math.round(value).toLocaleString("en") : Number(value.toPrecision(3))) + " %";
+  }
+  // What a graph can show of a point, and how it reads.
+  var fields = {
+    hashrate: { of: function (point) { return point.hashrate; }, text: hashrate },
+    tvl: { of: function (point) { return Number(point.tvl.amount); }, text: short },
+    apr: { of: function (point) { return point.apr === null ? null : Number(point.apr) * 100; }, text: rate }
+  };
   var graphs = [];
 
   function Graph(figure) {
     this.figure = figure;
+    this.field = fields[figure.dataset.field || "hashrate"];
     this.place = figure.querySelector(".plot");
     this.note = figure.querySelector("[data-graph-note]");
     this.window = "24h";
@@ -92,18 +109,27 @@
       })
       .then(function (series) {
         if (!series) return;
-        self.data = [[], []];
-        series.points.forEach(function (point) {
-          self.data[0].push(Date.parse(point.at) / 1000);
-          self.data[1].push(point.hashrate);
-        });
-        var top = Math.max.apply(null, self.data[1].concat(0));
-        self.note.textContent = series.points.length
-          ? "Highest " + hashrate(top) + ", slices of " + Math.round(series.step_s / 60) + " min."
-          : "The graph begins with the first shares.";
-        self.draw();
+        self.series = series;
+        self.show();
       })
       .catch(function () { self.note.textContent = "The graph could not be loaded; it will be tried again."; });
+  };
+  Graph.prototype.show = function () {
+    var series = this.series, field = this.field;
+    if (!series) return;
+    this.data = [
+      series.points.map(function (point) { return Date.parse(point.at) / 1000; }),
+      series.points.map(field.of)
+    ];
+    var top = Math.max.apply(null, this.data[1].concat(0));
+    this.note.textContent = series.points.length > 1
+      ? "Highest " + field.text(top) + ", slices of " + Math.round(series.step_s / 60) + " min."
+      : this.note.dataset.empty;
+    this.draw();
+  };
+  Graph.prototype.chooseField = function (name) {
+    this.field = fields[name];
+    this.show();
   };
   Graph.prototype.choose = function (name) {
     this.window = name;
@@ -123,11 +149,12 @@
     tip.className = "tip";
     tip.hidden = true;
     this.place.appendChild(tip);
+    var text = this.field.text;
     var axis = { stroke: muted, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     return {
       width: this.place.clientWidth,
       height: this.place.clientHeight,
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 8, fill: accent, stroke: accent } },
       scales: { y: { range: function (u, min, max) { return [0, max > 0 ? max * 1.12 : 1]; } } },
@@ -141,7 +168,7 @@
             [1, "{HH}:{mm}", null, null, null, null, null, null, 1]
           ]
         }),
-        Object.assign({}, axis, { size: 78, space: 44, values: function (u, ticks) { return ticks.map(hashrate); } })
+        Object.assign({}, axis, { size: 78, space: 44, values: function (u, ticks) { return ticks.map(text); } })
       ],
       series: [{}, {
         stroke: accent, width: 2, points: { show: false },
@@ -156,7 +183,7 @@
         var index = u.cursor.idx;
         tip.hidden = index === null || index === undefined || u.cursor.left < 0;
         if (!tip.hidden) {
-          tip.textContent = new Date(u.data[0][index] * 1000).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }) + "  " + hashrate(u.data[1][index]);
+          tip.textContent = new Date(u.data[0][index] * 1000).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }) + "  " + text(u.data[1][index]);
         }
       }] }
     };
@@ -179,6 +206,8 @@
   }
 
   function start() {
+    // What a person has opened stays open when the part around it is brought up to date.
+    if (window.htmx) htmx.config.morphIgnore.push("open");
     document.querySelectorAll("[data-theme-toggle]").forEach(function (button) {
       button.hidden = false;
       button.addEventListener("click", switchTheme);
@@ -193,12 +222,13 @@
       document.querySelectorAll('[data-graph-switch="' + figure.id + '"]').forEach(function (bar) {
         bar.hidden = false;
         bar.addEventListener("click", function (event) {
-          var button = event.target.closest("[data-window]");
+          var button = event.target.closest("[data-window], [data-field]");
           if (!button) return;
-          bar.querySelectorAll("[data-window]").forEach(function (each) {
+          bar.querySelectorAll("button").forEach(function (each) {
             each.setAttribute("aria-pressed", String(each === button));
           });
-          graph.choose(button.dataset.window);
+          if (button.dataset.window) graph.choose(button.dataset.window);
+          else graph.chooseField(button.dataset.field);
         });
       });
       graph.load();

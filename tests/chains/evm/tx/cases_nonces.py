@@ -135,6 +135,20 @@ async def foreign_before_signing(scene: Scene) -> None:
     await scene.assert_given("k")
 
 
+async def foreign_before_signing_and_final(scene: Scene) -> None:
+    """The same, and the keeper sees it first: the intent gets another nonce all the same."""
+    intent = await scene.give()
+    await die_at(scene, "evm_reserved")
+    await scene.foreign()
+    scene.node.mine(3)
+    await scene.keep()
+    assert await states(scene) == [NonceState.FOREIGN]
+    await scene.work(scene.settings.lease_s)
+    await scene.finish(intent)
+    assert await states(scene) == [NonceState.FOREIGN, NonceState.DONE]
+    await scene.assert_given("k")
+
+
 async def foreign_after_signing(scene: Scene) -> None:
     """Somebody else uses a nonce that was signed with: frozen once that is final."""
     scene.proxy.once(SEND, proxy.cut, proxy.cut)
@@ -437,6 +451,7 @@ CASES = [
     died_stored,
     died_delivered,
     foreign_before_signing,
+    foreign_before_signing_and_final,
     foreign_after_signing,
     foreign_is_taken_back,
     foreign_is_taken_back_too_late,

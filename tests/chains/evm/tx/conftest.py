@@ -27,6 +27,7 @@ def running_anvil() -> Iterator[Anvil]:
 
 
 GROUNDS = ("sqlite-anvil", "postgresql-hardhat")
+EMBEDDED = "sqlite-devevm"
 
 
 @pytest.fixture(params=GROUNDS)
@@ -53,8 +54,8 @@ def store_url(
 @pytest.fixture
 def node(ground: tuple[str, str], request: pytest.FixtureRequest) -> Iterator[Node]:
     """The node with four blocks, that mines only when it is told to."""
-    if ground[1] == "hardhat":
-        node: Node = request.getfixturevalue("hardhat_node")
+    if ground[1] != "anvil":
+        node: Node = request.getfixturevalue(f"{ground[1]}_node")
         node.automine(False)
         node.mine(4)
         yield node

@@ -1,8 +1,8 @@
 """The published table of cases, on real nodes: see docs/evm-transactions.md.
 
 Every case runs on SQLite and anvil. Those in which a database or a node has
-rules of its own run on PostgreSQL and hardhat too; with
-`MILLPOND_CAMPAIGN=long` all of them do.
+rules of its own run on PostgreSQL and hardhat too, with
+`MILLPOND_CAMPAIGN=long` all of them do; a few run on the embedded chain.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.chains.evm.tx import cases_fees, cases_nonces, cases_sending
-from tests.chains.evm.tx.conftest import GROUNDS
+from tests.chains.evm.tx.conftest import EMBEDDED, GROUNDS
 from tests.chains.evm.tx.scene import Scene
 
 Case: TypeAlias = Callable[[Scene], Coroutine[Any, Any, None]]
@@ -29,32 +29,29 @@ GROUPS: dict[str, Sequence[Any]] = {
 CASES: list[Any] = [case for group in GROUPS.values() for case in group]
 SECOND_OPINION = {
     "plain",
-    "underpriced",
-    "no_money_to_send",
-    "dropped_by_the_pool",
     "one_after_the_other",
-    "died_stored",
     "foreign_after_signing",
     "reserved_and_ended",
     "reserved_and_overtaken",
     "abandoned_sent",
     "hole",
-    "stuck",
     "no_tip",
     "several_replacements",
     "base_fee_jumps",
-    "at_the_cap",
-    "reorganised",
-    "reorganised_and_forgotten",
     "reorganised_to_another_attempt",
     "reverted",
 }
+ON_THE_EMBEDDED_CHAIN = {"plain", "stuck", "abandoned_sent", "reorganised", "reverted"}
 LONG = os.environ.get("MILLPOND_CAMPAIGN") == "long"
 PAIRS = [
     pytest.param(ground, case, id=f"{case.__name__}-{ground}")
     for ground in GROUNDS
     for case in CASES
     if LONG or ground == GROUNDS[0] or case.__name__ in SECOND_OPINION
+] + [
+    pytest.param(EMBEDDED, case, id=f"{case.__name__}-{EMBEDDED}")
+    for case in CASES
+    if case.__name__ in ON_THE_EMBEDDED_CHAIN
 ]
 PAGE = Path(__file__).parents[4] / "docs" / "evm-transactions.md"
 

@@ -28,6 +28,7 @@ from millpond.money.model import Transfer
 from millpond.ops.system import SystemClock
 from millpond.store import Store
 from tests.chains.evm.tx import victim
+from tests.chains.evm.tx.conftest import GROUNDS
 from tests.chains.evm.tx.scene import (
     CAPITAL,
     CHEST,
@@ -223,6 +224,7 @@ async def test_a_death_at_every_named_point_pays_once(campaign_of: Any):
     assert {ends[key] for key in others} == {IntentState.SETTLED}
 
 
+@pytest.mark.parametrize("ground", GROUNDS if LONG else GROUNDS[1:], indirect=True)
 async def test_random_deaths_of_several_workers_pay_once(campaign_of: Any):
     deaths, gifts = (200, 200) if LONG else (6, 8)
     signers = ["one", "two"]

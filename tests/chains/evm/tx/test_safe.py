@@ -44,6 +44,9 @@ def test_the_hash_of_a_known_transaction_of_a_real_safe():
     )
 
 
+_one_ground = pytest.mark.parametrize("ground", ["sqlite-anvil"], indirect=True)
+
+
 class Treasury:
     """A Safe of three owners, two of whom must sign, on the scene's node."""
 
@@ -111,6 +114,7 @@ async def test_two_of_three_owners_sign_and_it_is_executed_once(scene: Scene, tr
     assert scene.node.balance(to) == 10**19 * 3
 
 
+@_one_ground
 async def test_the_safe_on_chain_hashes_as_we_do(scene: Scene, treasury: Treasury):
     proposal = await treasury.propose(fresh_address("friend"), value=7)
     tx = proposal.transaction
@@ -122,6 +126,7 @@ async def test_the_safe_on_chain_hashes_as_we_do(scene: Scene, treasury: Treasur
     assert scene.node.rpc("eth_call", call, "latest") == proposal.safe_tx_hash
 
 
+@_one_ground
 async def test_only_owners_sign_and_only_this_proposal(treasury: Treasury):
     one = await treasury.propose(fresh_address("one"))
     two = await treasury.propose(fresh_address("two"))
@@ -136,6 +141,7 @@ async def test_only_owners_sign_and_only_this_proposal(treasury: Treasury):
                 await treasury.proposals.add_signature(tx, one.id, bad, state)
 
 
+@_one_ground
 async def test_what_the_safe_refuses_is_ready_again_and_can_be_cancelled(
     scene: Scene, treasury: Treasury
 ):
@@ -157,6 +163,7 @@ async def test_what_the_safe_refuses_is_ready_again_and_can_be_cancelled(
             await treasury.proposals.cancel(tx, proposal.id, actor="anna", reason="too late")
 
 
+@_one_ground
 async def test_a_later_nonce_waits_and_a_used_one_ends_the_others(scene: Scene, treasury: Treasury):
     first = await treasury.propose(fresh_address("one"))
     rival = await treasury.propose(fresh_address("rival"), nonce=0)

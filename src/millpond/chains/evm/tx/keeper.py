@@ -61,7 +61,6 @@ class Keeper:
 
     async def _look_after(self, signer: str) -> Report:
         seen = await self._rounds.see(signer)
-        await self._reclaim(seen)
         if self._transactions.has_key(signer):
             for nonce in seen.nonces:
                 try:
@@ -88,19 +87,14 @@ class Keeper:
         else:
             await self._push(seen, nonce)
 
-    async def _reclaim(self, seen: Round) -> None:
-        """Take back what was reserved for an intent that has ended without signing."""
-        for place, nonce in enumerate(seen.nonces):
-            intent = seen.intent(nonce)
-            if nonce.state is _N.RESERVED and intent is not None and intent.state in FINAL:
-                async with self._transactions.store.begin() as tx:
-                    seen.nonces[place] = await rows.change(
-                        tx, nonce, now_ms=seen.now_ms, state=_N.FREE, intent_id=None
-                    )
-
     async def _passed(self, seen: Round, nonce: Nonce) -> None:
         """The chain is past it: end what nobody else will end, when that is for good."""
         if nonce.nonce >= seen.deep_count or nonce.state is _N.USED:
+            return
+        if nonce.state in {_N.FREE, _N.RESERVED}:
+            # Its intent has signed nothing with it, and gets another.
+            async with self._transactions.store.begin() as tx:
+                await rows.change(tx, nonce, now_ms=seen.now_ms, state=_N.FOREIGN, intent_id=None)
             return
         mined = None
         for attempt in await self._attempts(nonce):

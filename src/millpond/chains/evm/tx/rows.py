@@ -63,11 +63,16 @@ async def reserve(
         intent_id: Whose it becomes.
         count: Transactions of the signer on the chain; lower nonces are used up.
         now_ms: Now.
+
+    Raises:
+        NonceLostError: The intent has signed already; what it signed is to be sent.
     """
     await lock_signer(tx, chain_id, signer, now_ms=now_ms)
     await _used_up(tx, chain_id, signer, count, now_ms)
     own = await nonce_of_intent(tx, intent_id)
     if own is not None:
+        if own.state is not NonceState.RESERVED:
+            raise NonceLostError("the intent has signed with its nonce", nonce=own.nonce)
         return own
     free = await _lowest_free(tx, chain_id, signer)
     if free is not None:
