@@ -177,8 +177,10 @@ class Rig:
             ]
             tasks = await list_tasks(tx, self.clock)
         said = [
-            f"seed {self.seed}, life {self.life}, block {self.node.height()}"
-            f" at {self.node.now_s()}, clock {self.clock.now_ms()}",
+            (
+                f"seed {self.seed}, life {self.life}, block {self.node.height()}"
+                f" at {self.node.now_s()}, clock {self.clock.now_ms()}"
+            ),
             *alerts,
             *(f"{t.name}: {t.last_result} {t.last_error} holder {t.holder}" for t in tasks),
         ]
