@@ -145,7 +145,9 @@ class Rig:
         process.close()
         self.alive.remove(process)
         self.deaths[why] += 1
-        print(f"seed {self.seed}, life {self.life}: {why} at block {self.node.height()}", flush=True)
+        print(
+            f"seed {self.seed}, life {self.life}: {why} at block {self.node.height()}", flush=True
+        )
 
     def end(self) -> None:
         """Kill whatever still runs."""
