@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
 import random
 import signal
 import time
@@ -146,8 +145,7 @@ class Rig:
         process.close()
         self.alive.remove(process)
         self.deaths[why] += 1
-        if os.environ.get("DEBUG_CAMPAIGN"):
-            print(f"{time.monotonic():.1f} {why} {self.node.height()} {dict(self.acts)}", flush=True)
+        print(f"seed {self.seed}, life {self.life}: {why} at block {self.node.height()}", flush=True)
 
     def end(self) -> None:
         """Kill whatever still runs."""
