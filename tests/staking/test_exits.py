@@ -148,7 +148,7 @@ async def test_a_wallet_that_has_another_balance_than_its_events_is_an_alert(sto
     assert await watch.run_once() == []
     async with store.begin() as tx:
         # The sum stays what it was; only the wallets are wrong.
-        sides = [accounts.staked(pool_id, who, TOKEN.asset) for who in (A, B)]
-        await rig.ledger.post(tx, [Transfer("x", *sides, TOKEN.asset.amount(1), "test")])
+        one, other = (accounts.staked(pool_id, who, TOKEN.asset) for who in (A, B))
+        await rig.ledger.post(tx, [Transfer("x", one, other, TOKEN.asset.amount(1), "test")])
     assert len(await watch.run_once()) == 2
     assert ALERT in await rig.open_alerts()
