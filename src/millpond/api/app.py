@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
@@ -14,7 +15,18 @@ from millpond.api import problems, websocket
 from millpond.api.core import Core
 from millpond.api.deps import ApiDeps
 from millpond.api.openapi import CONFIG
-from millpond.api.routes import account, miners, pools, positions, service, sign_in, staking
+from millpond.api.routes import (
+    account,
+    admin_pools,
+    miners,
+    oversight,
+    pools,
+    positions,
+    service,
+    sign_in,
+    staking,
+)
+from millpond.api.routes.operator import behind_the_door
 from millpond.api.shell import Shell
 from millpond.errors import MillpondError
 
@@ -55,6 +67,8 @@ def create_app(
             *sign_in.HANDLERS,
             *staking.HANDLERS,
             *positions.HANDLERS,
+            *oversight.PUBLIC,
+            behind_the_door([*admin_pools.HANDLERS, *oversight.HANDLERS]),
             *service.HANDLERS,
             websocket.live,
             *pages,
@@ -62,6 +76,7 @@ def create_app(
         dependencies={"core": Provide(lambda: running, sync_to_thread=False, use_cache=True)},
         exception_handlers=handlers,
         lifespan=[lifespan],
+        state=State({"core": running}),
         openapi_config=CONFIG,
         request_max_body_size=deps.settings.max_body_bytes,
         logging_config=None,

@@ -12,7 +12,9 @@ from litestar.params import SkipValidation
 from millpond.api.deps import ApiDeps
 from millpond.api.hub import Hub
 from millpond.api.models import Performance
+from millpond.api.oversight.service import Oversight
 from millpond.api.poller import Poller
+from millpond.api.staking.admin import StakingAdmin
 from millpond.api.staking.callers import Callers
 from millpond.api.staking.deps import plain_staking
 from millpond.api.staking.positions import Positions
@@ -55,8 +57,9 @@ class Core:
         rooms = deps.staking or plain_staking(deps.store, deps.clock, deps.entropy)
         self.staking = StakingReads(deps.store, deps.clock, rooms)
         self.positions = Positions(deps.store, deps.clock, rooms, self.staking)
+        self.admin = StakingAdmin(deps.store, deps.clock, rooms)
+        self.oversight = Oversight(deps.store, deps.clock, rooms)
         self.callers = Callers(deps.store, self.identity, rooms)
-        self.chain_ids = tuple(rooms.chains)
 
     async def performance(
         self, pool_id: str, *, wallet: str | None = None, worker: str | None = None, window: str

@@ -31,6 +31,7 @@ CONFIG = OpenAPIConfig(
         Tag(name="account", description="What needs a proof of who asks."),
         Tag(name="staking", description="Staking pools, as everybody may see them."),
         Tag(name="positions", description="A wallet's position: its own and the operator's."),
+        Tag(name="admin", description="What only the operator may see and do."),
         Tag(name="service", description="Health."),
     ],
 )
@@ -68,10 +69,23 @@ _SECURITY = {
 }
 
 
-def _takes_signatures(method: str, path: str, operation: dict[str, Any]) -> bool:
-    if {"signature": []} in operation.get("security", []):
-        return True
-    return method in ("post", "put") and path.startswith("/api/v1/miners/")
+def _headers(security: list[dict[str, list[str]]]) -> list[dict[str, Any]]:
+    """Headers that whoever asks may send along."""
+    known: list[tuple[str, str]] = []
+    if {"signature": []} in security:
+        known += _PROOF_HEADERS
+    if security == [{"operator": []}]:
+        known.append(("Millpond-Actor", "The operator's name for the trail: letters, digits, ._@-"))
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": text,
+            "schema": {"type": "string"},
+        }
+        for name, text in known
+    ]
 
 
 def document(app: Litestar) -> dict[str, Any]:
@@ -100,15 +114,7 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
             responses["default"] = answer
             if path == "/readyz":
                 responses["503"] = {**responses["200"], "description": "Not ready."}
-            if _takes_signatures(method, path, operation):
-                operation.setdefault("parameters", []).extend(
-                    {
-                        "name": name,
-                        "in": "header",
-                        "required": False,
-                        "description": text,
-                        "schema": {"type": "string"},
-                    }
-                    for name, text in _PROOF_HEADERS
-                )
+            headers = _headers(operation.get("security", []))
+            if headers:
+                operation.setdefault("parameters", []).extend(headers)
     return schema

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,21 +10,16 @@ import msgspec
 
 from millpond.chains.evm.address import checksum
 from millpond.chains.evm.contracts import Contract
-from millpond.chains.evm.errors import AbiError
 from millpond.chains.evm.operations import Operation, Order
 from millpond.chains.evm.tx import Call
-from millpond.errors import ConflictError, InvalidInputError
 from millpond.money.amount import Asset
 from millpond.ops.evm import EvmDesk
 from millpond.staking.deploy import Deployed, Deployer, Deployment, Roles, Spec
 from millpond.staking.deploy.service import Say
+from millpond.staking.funding import check_funds, funding_group, funding_orders
 from millpond.staking.pools import PoolKind, StakingPool, Token, create_pool, get_pool, list_pools
+from millpond.staking.registering import read_token, vault_share
 from millpond.trail import Trail
-
-VAULT_OFFSET = 6
-"""Decimals that a vault's shares have beyond its token's (`contracts/src/Vault.vy`)."""
-
-_ORDER = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,22 +158,13 @@ class StakingDesk:
             InvalidInputError: An amount or a name that cannot be.
             ConflictError: The pool has no rewards, or the key holds too little.
         """
-        if amount <= 0:
-            raise InvalidInputError("an amount above zero is funded")
-        if not _ORDER.fullmatch(order):
-            raise InvalidInputError("an order is named by a short word")
         async with self._desk.store.read() as tx:
             pool = await get_pool(tx, pool_id)
-        if pool.rewards_contract is None:
-            raise ConflictError("the pool gives no rewards", pool=pool_id)
+        signer = self._desk.room.first_signer
+        approve, fund = funding_orders(pool, amount, order=order, signer=signer)
         await self._has(pool, amount, order)
-        name = "RewardDistributor" if pool.kind is PoolKind.VAULT else "BatchPayout"
-        token = Contract.named("BTCD", pool.token.address)
-        rewards = Contract.named(name, pool.rewards_contract)
-        group = f"fund:{pool_id}:{order}"
-        shown = pool.asset.amount(amount)
-        await self.do(group, "approve", f"allow {shown}", token, "approve", rewards.address, amount)
-        done = await self.do(group, "fund", f"fund {shown}", rewards, "fund", amount)
+        await self._follow(approve, "approve")
+        done = await self._follow(fund, "fund")
         await self._record("fund", pool_id, {"amount": str(amount), "tx_hash": done.tx_hash or ""})
         return done
 
@@ -206,10 +191,13 @@ class StakingDesk:
             signer=room.first_signer,
             call=Call(to=contract.address, data=contract.encode(function, *arguments)),
         )
+        return await self._follow(order, name)
+
+    async def _follow(self, order: Order, name: str) -> Operation:
         async with self._desk.store.begin() as tx:
             await self._desk.operations.order(tx, order, actor=self._actor, again=True)
         done = (await self._desk.follow(order.key)).checked()
-        self._say(f"{name:<8} {what} in block {done.block_number}")
+        self._say(f"{name:<8} {order.what} in block {done.block_number}")
         return done
 
     def _deployer(self) -> Deployer:
@@ -220,42 +208,16 @@ class StakingDesk:
         spec = wish.spec(self._desk)
         deployment = await self._deployer().found(spec)
         address = spec.token or deployment.address("token")
-        token = await self._token(address)
+        token = await read_token(self._desk.room.nodes, self._desk.room.chain_id, address)
         start = min(each.block_number for each in deployment.contracts)
         now_s = self._desk.clock.now_ms() // 1000
         return pool_of(deployment, token, start, terms.of(token.asset, now_s))
 
-    async def _token(self, address: str) -> Token:
-        """What a token says of itself; the ledger's code for it is its symbol, if free.
-
-        Raises:
-            InvalidInputError: It does not answer as an ERC-20 does.
-        """
-        nodes, contract = self._desk.room.nodes, Contract.named("BTCD", address)
-        try:
-            symbol, decimals = [
-                contract.decode_output(
-                    name, await nodes.call(address, contract.encode(name), agreed=True)
-                )
-                for name in ("symbol", "decimals")
-            ]
-        except AbiError as error:
-            raise InvalidInputError(f"{address} does not answer as a token does") from error
-        return Token(str(symbol), str(symbol), int(decimals), self._desk.room.chain_id, address)
-
     async def _has(self, pool: StakingPool, amount: int, order: str) -> None:
         async with self._desk.store.read() as tx:
-            if await self._desk.operations.of_group(tx, f"fund:{pool.pool_id}:{order}"):
+            if await self._desk.operations.of_group(tx, funding_group(pool.pool_id, order)):
                 return  # it goes on where it stood; the tokens may have gone already
-        room = self._desk.room
-        token = Contract.named("BTCD", pool.token.address)
-        raw = await room.nodes.call(
-            token.address, token.encode("balanceOf", room.first_signer), agreed=True
-        )
-        held = int(token.decode_output("balanceOf", raw))
-        if held < amount:
-            shown = pool.asset.amount
-            raise ConflictError(f"{room.first_signer} holds {shown(held)}, not {shown(amount)}")
+        await check_funds(self._desk.room.nodes, pool, amount, self._desk.room.first_signer)
 
     async def _record(self, act: str, pool_id: str, after: dict[str, str]) -> None:
         async with self._desk.store.begin() as tx:
@@ -272,8 +234,7 @@ def pool_of(
     contract = deployment.address("pool")
     share = None
     if spec.kind is PoolKind.VAULT:
-        decimals = token.decimals + VAULT_OFFSET
-        share = Token(f"st{token.code}", f"st{spec.symbol}", decimals, spec.chain_id, contract)
+        share = vault_share(token, contract, f"st{spec.symbol}")
     return StakingPool(
         pool_id=spec.pool_id,
         kind=spec.kind,

@@ -20,8 +20,7 @@ from millpond.risk import Function, Request, RiskEngine
 from millpond.risk.errors import refused
 from millpond.staking import accounts
 from millpond.staking.errors import DepositRefusedError
-from millpond.staking.pools import PoolKind, PoolState, StakingPool
-from millpond.staking.withdrawals.model import PRODUCT
+from millpond.staking.pools import PRODUCT, PoolKind, PoolState, StakingPool
 from millpond.store import Store
 
 PERMIT_S = 1_800

@@ -24,6 +24,8 @@ from millpond.identity.errors import AuthenticationError, PermissionDeniedError
 from millpond.mining.payouts.model import FeePolicy, Schedule
 from millpond.store import Tx
 
+SIGNED: list[dict[str, list[str]]] = [{"operator": []}, {"signature": []}]
+SIGNED_IN: list[dict[str, list[str]]] = [{"session": []}]
 NO_STORE = {"Cache-Control": "no-store"}
 Decimal = Annotated[str, Meta(pattern=r"^[0-9]{1,40}(\.[0-9]{1,36})?$", max_length=78)]
 Text128 = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -166,7 +168,7 @@ async def _payout(
     )
 
 
-@post("/api/v1/miners/{wallet:str}/payout", tags=["account"])
+@post("/api/v1/miners/{wallet:str}/payout", tags=["account"], security=SIGNED)
 async def request_payout(
     core: CoreDep,
     request: Request[Any, Any, Any],
@@ -184,7 +186,7 @@ async def request_payout(
     return await _payout(core, idempotent, caller, data.amount)
 
 
-@put("/api/v1/miners/{wallet:str}/payout-settings", tags=["account"])
+@put("/api/v1/miners/{wallet:str}/payout-settings", tags=["account"], security=SIGNED)
 async def change_settings(
     core: CoreDep, request: Request[Any, Any, Any], wallet: Wallet, data: JSONBody[SettingsRequest]
 ) -> PayoutSettings:
@@ -215,7 +217,7 @@ async def _session(core: Core, tx: Tx, header: str | None) -> Session:
     return session
 
 
-@get("/api/v1/workers", tags=["account"], response_headers=NO_STORE)
+@get("/api/v1/workers", tags=["account"], security=SIGNED_IN, response_headers=NO_STORE)
 async def my_workers(
     core: CoreDep, authorization: Header = None, limit: Limit = 50, cursor: CursorText = None
 ) -> Page[Worker]:
@@ -227,7 +229,7 @@ async def my_workers(
         )
 
 
-@get("/api/v1/payouts", tags=["account"], response_headers=NO_STORE)
+@get("/api/v1/payouts", tags=["account"], security=SIGNED_IN, response_headers=NO_STORE)
 async def my_payouts(
     core: CoreDep, authorization: Header = None, limit: Limit = 50, cursor: CursorText = None
 ) -> Page[Payout]:
@@ -239,7 +241,7 @@ async def my_payouts(
         )
 
 
-@post("/api/v1/payouts", tags=["account"])
+@post("/api/v1/payouts", tags=["account"], security=SIGNED_IN)
 async def request_my_payout(
     core: CoreDep,
     request: Request[Any, Any, Any],

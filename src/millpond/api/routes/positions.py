@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -265,7 +266,7 @@ async def claim(
         return Answer(201, msgspec.json.encode(made))
 
     idempotent = await _idempotent(request, caller, pool, "claim", idempotency_key)
-    return await answer_once(core, idempotent, act, models.ClaimAnswer)
+    return await answer_once(core, idempotent, act)
 
 
 async def _withdraw(
@@ -292,20 +293,19 @@ async def _withdraw(
         core,
         await _idempotent(request, caller, pool, "withdraw", key),
         act,
-        models.WithdrawalAnswer,
     )
 
 
 async def answer_once(
-    core: Core, request: IdempotentRequest, act: Any, _kind: type[M]
-) -> Response[M]:
+    core: Core, request: IdempotentRequest, act: Callable[[Tx], Awaitable[Answer]]
+) -> Response[Any]:
     """Do something once for a key, and answer with the stored bytes themselves."""
     answer = await once(core.store, request, core.deps.clock.now_ms(), act)
     headers = dict(NO_STORE)
     if answer.replayed:
         headers["Idempotency-Replayed"] = "true"
     return Response(
-        content=cast("M", answer.body),
+        content=answer.body,
         status_code=answer.status,
         media_type="application/json",
         headers=headers,

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from millpond.api.core import Core, CoreDep
 from millpond.api.models import ChallengeAnswer, SessionAnswer, iso
-from millpond.api.routes.account import NO_STORE, Header, Text128, bearer
+from millpond.api.routes.account import NO_STORE, SIGNED_IN, Header, Text128, bearer
 from millpond.api.routes.miners import choose_pool
 from millpond.identity import Challenge, Session
 from millpond.identity.ethereum import Site, session_scope
@@ -86,7 +86,7 @@ async def open_session(
     return _answer(made)
 
 
-@delete("/api/v1/auth/session", tags=["account"])
+@delete("/api/v1/auth/session", tags=["account"], security=SIGNED_IN)
 async def close_session(core: CoreDep, authorization: Header = None) -> None:
     """Close the session of the token sent."""
     token = bearer(authorization)

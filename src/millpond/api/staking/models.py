@@ -426,3 +426,59 @@ class PoolRisk(Model, frozen=True, kw_only=True):
     limits: list[RiskLimits]
     pauses: list[RiskHold]
     breakers: list[RiskHold]
+
+
+class PoolMade(Model, frozen=True, kw_only=True):
+    """A pool that was taken into service."""
+
+    pool_id: str
+    kind: str
+    contract: str
+    token: str
+    asset: str
+    created_at: str
+
+
+class PoolTerms(Model, frozen=True, kw_only=True):
+    """What a pool gives from an epoch on.
+
+    Attributes:
+        emission: Name of the emission that pools share; by default the pool's own.
+        reward_per_minute: Of the whole emission.
+        weight: The pool's part of it.
+    """
+
+    pool_id: str
+    from_epoch: int
+    emission: str
+    reward_per_minute: Money
+    weight: str
+
+
+class OrderedTransaction(Model, frozen=True, kw_only=True):
+    """A transaction that was ordered.
+
+    Attributes:
+        state: under_way, done, reverted or failed.
+    """
+
+    key: str
+    what: str
+    state: str
+    tx_hash: str | None
+    block_number: int | None
+    reason: str
+
+
+class Funding(Model, frozen=True, kw_only=True):
+    """A funding that was ordered; done when its last transaction is.
+
+    Attributes:
+        order: Its name; the same one again goes on, and funds once.
+        signer: Whose tokens.
+    """
+
+    pool_id: str
+    order: str
+    signer: str
+    transactions: list[OrderedTransaction]

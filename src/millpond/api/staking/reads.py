@@ -20,13 +20,12 @@ from millpond.risk import Scope
 from millpond.staking import accounts
 from millpond.staking.errors import PoolNotFoundError
 from millpond.staking.info import PoolInfo, pool_info
-from millpond.staking.pools import StakingPool, get_pool, list_pools
+from millpond.staking.pools import PRODUCT, StakingPool, get_pool, list_pools
 from millpond.staking.positions import events_of, get_position
 from millpond.staking.rewards import rows as reward_rows
 from millpond.staking.rewards import statements
 from millpond.staking.rewards.errors import EpochNotFoundError
 from millpond.staking.series import series
-from millpond.staking.withdrawals.model import PRODUCT
 from millpond.store import Store, Tx
 from millpond.store.cache import SingleFlightCache
 

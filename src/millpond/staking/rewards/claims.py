@@ -24,10 +24,9 @@ from millpond.risk import Function, Request, RiskEngine
 from millpond.staking import accounts
 from millpond.staking.accounts import derived_id
 from millpond.staking.model import Event, EventKind
-from millpond.staking.pools import PoolKind, StakingPool, get_pool
+from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, get_pool
 from millpond.staking.rewards.errors import ClaimRefusedError
 from millpond.staking.rewards.tables import PENDING_CLAIM, claim_table
-from millpond.staking.withdrawals.model import PRODUCT
 from millpond.store import Tx
 from millpond.store.events import publish
 from millpond.store.sql import any_of, insert_or_ignore

@@ -15,11 +15,11 @@ from millpond.risk import Function, RiskEngine
 from millpond.staking import metrics
 from millpond.staking.accounts import derived_id
 from millpond.staking.paying import HotWallet, Paying
-from millpond.staking.pools import PoolKind, StakingPool, list_pools
+from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, list_pools
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals import rows
 from millpond.staking.withdrawals.effect import KIND, REFUSED_ALERT, BatchPayload
-from millpond.staking.withdrawals.model import PRODUCT, Withdrawal, WithdrawalState
+from millpond.staking.withdrawals.model import Withdrawal, WithdrawalState
 from millpond.staking.withdrawals.tables import batch_table
 from millpond.store import Store, Tx
 

@@ -16,10 +16,10 @@ from millpond.staking.errors import (
     WithdrawalStateError,
     WithdrawalTooSmallError,
 )
-from millpond.staking.holds import hold_transfer, void_of
-from millpond.staking.pools import PoolKind, StakingPool, get_pool
+from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, get_pool
 from millpond.staking.withdrawals import rows
-from millpond.staking.withdrawals.model import PRODUCT, Withdrawal, WithdrawalState
+from millpond.staking.withdrawals.holds import hold_transfer, void_of
+from millpond.staking.withdrawals.model import Withdrawal, WithdrawalState
 from millpond.staking.withdrawals.tables import withdrawal_table
 from millpond.store import Tx
 from millpond.store.sql import insert_or_ignore

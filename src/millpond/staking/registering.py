@@ -1,0 +1,79 @@
+"""Taking a pool that stands on a chain into service: what its contracts say of themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from millpond.chains.evm.contracts import Contract
+from millpond.chains.evm.errors import AbiError, RevertedError
+from millpond.chains.evm.messages import Caller
+from millpond.errors import InvalidInputError
+from millpond.staking.pools import PoolKind, StakingPool, Token
+
+VAULT_OFFSET = 6
+"""Decimals that a vault's shares have beyond its token's (`contracts/src/Vault.vy`)."""
+
+
+async def read_token(chain: Caller, chain_id: int, address: str) -> Token:
+    """What a token says of itself; the ledger's code for it is its symbol, if free.
+
+    Raises:
+        InvalidInputError: It does not answer as an ERC-20 does.
+        RpcError: The chain does not answer.
+    """
+    token = Contract.named("BTCD", address)
+    symbol, decimals = [await _ask(chain, token, name) for name in ("symbol", "decimals")]
+    return Token(str(symbol), str(symbol), int(decimals), chain_id, address)
+
+
+def vault_share(token: Token, contract: str, symbol: str) -> Token:
+    """A vault's shares, called `symbol` there, as an asset of the ledger."""
+    return Token(
+        f"st{token.code}",
+        symbol,
+        token.decimals + VAULT_OFFSET,
+        token.chain_id,
+        contract,
+    )
+
+
+async def read_share(chain: Caller, token: Token, contract: str) -> Token:
+    """What a vault says of its shares.
+
+    Raises:
+        InvalidInputError: It does not answer as a vault does.
+        RpcError: The chain does not answer.
+    """
+    symbol = await _ask(chain, Contract.named("Vault", contract), "symbol")
+    return vault_share(token, contract, str(symbol))
+
+
+async def check_contracts(chain: Caller, pool: StakingPool) -> None:
+    """Hold a pool's contracts against its terms.
+
+    Raises:
+        InvalidInputError: They are of another token, or no such contracts.
+        RpcError: The chain does not answer.
+    """
+    vault = pool.kind is PoolKind.VAULT
+    stands = Contract.named("Vault" if vault else "StakingPool", pool.contract)
+    if await _ask(chain, stands, "asset") != pool.token.address:
+        raise InvalidInputError("the pool's contract holds another token")
+    if pool.share is not None and await _ask(chain, stands, "decimals") != pool.share.decimals:
+        raise InvalidInputError("the vault's shares have other decimals")
+    if pool.rewards_contract is None:
+        return
+    pays = Contract.named("RewardDistributor" if vault else "BatchPayout", pool.rewards_contract)
+    if await _ask(chain, pays, "token") != pool.token.address:
+        raise InvalidInputError("the rewards' contract pays another token")
+
+
+async def _ask(chain: Caller, contract: Contract, function: str) -> Any:
+    """One answer that the nodes agree about."""
+    try:
+        answer = await chain.call(contract.address, contract.encode(function), agreed=True)
+        return contract.decode_output(function, answer)
+    except (AbiError, RevertedError) as error:
+        raise InvalidInputError(
+            f"{contract.address} does not answer {function} as such a contract does"
+        ) from error
