@@ -147,7 +147,9 @@ class Rig:
         self.alive.remove(process)
         self.deaths[why] += 1
         if os.environ.get("DEBUG_CAMPAIGN"):
-            print(f"{time.monotonic():.1f} {why} {self.node.height()} {dict(self.acts)}", flush=True)
+            print(
+                f"{time.monotonic():.1f} {why} {self.node.height()} {dict(self.acts)}", flush=True
+            )
 
     def end(self) -> None:
         """Kill whatever still runs."""
