@@ -15,6 +15,7 @@ import pytest
 
 from millpond.api.app import create_app
 from millpond.api.openapi import document
+from millpond.api.settings import ApiSettings
 from millpond.store import Store
 from tests.api.staked import ANN, BOB, OPERATOR, POOL, Platform
 
@@ -107,12 +108,13 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, set[str]]]
 @pytest.fixture
 async def platform(store: Store) -> Platform:
     """Pools with a history, on each database."""
-    return await (await Platform.make(store)).with_history()
+    unhurried = ApiSettings(port=0, requests_per_minute=100_000)
+    return await (await Platform.make(store, unhurried)).with_history()
 
 
 @pytest.fixture
 async def client(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
-    """Unhurried."""
+    """Of somebody on this machine."""
     async with platform.client() as opened:
         yield opened
 
