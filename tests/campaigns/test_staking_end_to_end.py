@@ -20,7 +20,6 @@ from tests.campaigns.staking.site import (
     CONFIRMATIONS,
     CYD,
     DIRECT,
-    MINTED,
     ONE,
     OPERATOR,
     POOLS,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from millpond.chains.evm.operations import OperationEffect
-from millpond.chains.evm.tx import EvmTransactionHandler
+from millpond.chains.evm.tx import EvmEffect, EvmTransactionHandler
 from millpond.errors import MillpondError
 from millpond.intents import Intent, IntentState, Operator
 from millpond.intents.model import FINAL
@@ -106,7 +106,7 @@ class Rig:
         self.life = self.goal = 0
         self._names = 0
         rooms, transactions = site.rooms, site.room.transactions
-        effects = [
+        effects: list[EvmEffect] = [
             WithdrawalEffect(rooms.withdrawals, rooms.alerts),
             ClaimEffect(site.claims, rooms.alerts),
             QueueEffect(),
@@ -147,7 +147,9 @@ class Rig:
         self.alive.remove(process)
         self.deaths[why] += 1
         if os.environ.get("DEBUG_CAMPAIGN"):
-            print(f"{time.monotonic():.1f} {why} {self.node.height()} {dict(self.acts)}", flush=True)
+            print(
+                f"{time.monotonic():.1f} {why} {self.node.height()} {dict(self.acts)}", flush=True
+            )
 
     def end(self) -> None:
         """Kill whatever still runs."""
