@@ -22,7 +22,6 @@ from tests.campaigns.staking.site import (
     CONFIRMATIONS,
     CYD,
     DIRECT,
-    MINTED,
     ONE,
     OPERATOR,
     POOLS,
