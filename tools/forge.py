@@ -64,10 +64,13 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def test(
+def run(
     workspace: Path, arguments: list[str], *, long: bool = False, seconds: float = MAX_SECONDS
 ) -> subprocess.CompletedProcess[str]:
     """`forge test` in a prepared workspace; standard output is text, or JSON with `--json`."""
+    # Or an old failure would be tried again, on other code, before anything else.
+    for kept in ("fuzz", "invariant"):
+        shutil.rmtree(workspace / "cache" / kept, ignore_errors=True)
     environment = {
         **os.environ,
         "NODE_PATH": str(NODE_MODULES),
@@ -75,7 +78,7 @@ def test(
         **(LONG if long else {}),
     }
     command = [str(FORGE), "test", *arguments]
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - forge itself, with our arguments
         command,
         cwd=workspace,
         env=environment,
@@ -86,10 +89,20 @@ def test(
     )
 
 
+def failures(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """The tests of a run with `--json` that failed, and why."""
+    return {
+        f"{suite.rpartition(':')[2]}.{name}": str(result["reason"])
+        for suite, results in json.loads(done.stdout).items()
+        for name, result in results["test_results"].items()
+        if result["status"] != "Success"
+    }
+
+
 def main(arguments: list[str]) -> int:
     """Run everything, or what the arguments choose; the exit code is forge's."""
     long = "--long" in arguments
-    done = test(prepare(), [argument for argument in arguments if argument != "--long"], long=long)
+    done = run(prepare(), [argument for argument in arguments if argument != "--long"], long=long)
     print(done.stdout + done.stderr)
     return done.returncode
 

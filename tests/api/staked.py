@@ -31,11 +31,10 @@ from millpond.oracle.settings import OracleSettings, PriceSettings
 from millpond.risk import RiskEngine
 from millpond.staking.exposure import StakingExposure
 from millpond.staking.indexer import Indexer
-from millpond.staking.pools import StakingPool, create_pool
+from millpond.staking.pools import PRODUCT, StakingPool, create_pool
 from millpond.staking.rewards.cycle import RewardCycle
 from millpond.staking.rewards.epochs import Epochs
 from millpond.staking.settings import StakingSettings
-from millpond.staking.withdrawals.model import PRODUCT
 from millpond.store import Store
 from millpond.trail import Trail
 from millpond.web.site import create_site

@@ -155,17 +155,7 @@ class Pool:
         env = dict(self.env)
         if self.config is not None:
             env["MILLPOND_CONFIG"] = str(self.config)
-        port = self.devchain_port()
-        if port is not None:
-            env["MILLPOND__DEVCHAIN__PORT"] = str(port)
         return millpond(*arguments, env=env)
-
-    def devchain_port(self) -> int | None:
-        """The embedded chain's port, once it has said so."""
-        for line in self.lines:
-            if line.startswith("devchain") and "http://" in line:
-                return int(line.split("http://")[1].split()[0].rsplit(":", 1)[1])
-        return None
 
     def children(self) -> list[psutil.Process]:
         """All processes of the tree but the supervisor."""

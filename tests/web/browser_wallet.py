@@ -34,7 +34,7 @@ SHIM = """(() => {
 })();"""
 
 
-class WalletRefusal(Exception):
+class WalletRefusalError(Exception):
     """An error object of EIP-1193."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -67,7 +67,7 @@ class BrowserWallet:
         wanted = json.loads(text)
         try:
             return json.dumps({"result": await self._do(wanted["method"], wanted["params"])})
-        except WalletRefusal as error:
+        except WalletRefusalError as error:
             return json.dumps({"error": {"code": error.code, "message": str(error)}})
         except NodeError as error:
             found = {"code": error.code, "message": error.message, "data": error.data}
@@ -78,7 +78,7 @@ class BrowserWallet:
             self.asked.append(method)
             if self.refuse:
                 self.refuse = False
-                raise WalletRefusal(4001, "User rejected the request.")
+                raise WalletRefusalError(4001, "User rejected the request.")
         known = {
             "eth_requestAccounts": self._accounts,
             "eth_accounts": lambda _: [self.account.address.lower()] if self.allowed else [],
@@ -112,7 +112,7 @@ class BrowserWallet:
 
     async def _switch(self, chain_id: int) -> None:
         if chain_id != self.node.chain_id:
-            raise WalletRefusal(4902, "Unrecognized chain ID.")
+            raise WalletRefusalError(4902, "Unrecognized chain ID.")
         await self.move(chain_id)
 
     async def move(self, chain_id: int) -> None:

@@ -153,7 +153,7 @@ contract VaultHandler is Handler {
         if (!overdue(vault.queue_head())) refused(user(who), address(vault), data, "not operator");
         refused(OPERATOR, address(vault), abi.encodeCall(vault.report_loss, (1)), "not owner");
         refused(OWNER, address(vault), abi.encodeCall(vault.deploy_funds, (1)), "not operator");
-        address victim = user(who + 1);
+        address victim = user(who % USERS + 1);
         uint256 shares = vault.balanceOf(victim);
         if (vault.convertToAssets(shares) == 0) return;
         data = abi.encodeCall(vault.request_redeem, (shares, user(who), victim));

@@ -13,17 +13,10 @@ from millpond.ops.config import Config
 from millpond.ops.heartbeat import write_atomically
 from millpond.ops.plan import Ports, choose_ports, parts_for, plan_parts
 from millpond.ops.process import exclusive, reachable_host
+from millpond.ops.running import MARKER, Endpoints
 from millpond.ops.supervisor import Say, Supervisor
 from millpond.ops.system import SystemClock
 from millpond.store.migrate import migrate
-
-
-class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a running pool is found; `<data_dir>/run/up.json` holds it."""
-
-    pid: int
-    url: str
-    stratum: list[str]
 
 
 def bring_up(config: Config, *, config_path: Path | None, say: Say) -> None:
@@ -50,6 +43,8 @@ async def _bring_up(config: Config, config_path: Path | None, say: Say) -> None:
         stratum=[
             f"stratum+tcp://{reachable_host(config.stratum.host)}:{own[0]}" for own in ports.stratum
         ],
+        devchain_port=ports.devchain,
+        devevm_port=ports.devevm,
     )
 
     def announce(_state: str) -> None:
@@ -72,7 +67,7 @@ async def _bring_up(config: Config, config_path: Path | None, say: Say) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, supervisor, say)
-    marker = config.run_path / "up.json"
+    marker = config.run_path / MARKER
     marker.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(marker, msgspec.json.encode(where))
     try:

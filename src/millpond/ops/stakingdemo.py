@@ -21,7 +21,7 @@ from millpond.staking.pools import PoolKind, StakingPool
 
 DIRECT = "btcd-main-pool"
 VAULT = "btcd-vault"
-_TERMS = Terms(per_minute="2", epoch_s=60, confirmations=2)
+_TERMS = Terms(per_minute="2", epoch_s=30, confirmations=2)
 _TOKEN = 10**18
 _STAKES = ((1, 400), (2, 100))
 """Number of a key, and tokens that it puts into each pool."""

@@ -25,15 +25,14 @@ from millpond.staking.exposure import StakingExposure
 from millpond.staking.indexer import Indexer
 from millpond.staking.onchain import ContractLimits
 from millpond.staking.paying import HotWallet
+from millpond.staking.pools import PRODUCT
 from millpond.staking.reconcile import Reconciliation
 from millpond.staking.rewards.claims import ClaimBooks, Claims
-from millpond.staking.rewards.cycle import RewardCycle
+from millpond.staking.rewards.cycle import RewardCycle, RiskGate
 from millpond.staking.rewards.epochs import Epochs
-from millpond.staking.rewards.gate import RiskGate
 from millpond.staking.rewards.paying import ClaimEffect, ClaimRun
 from millpond.staking.rewards.posting import Posting, PostingEffect
 from millpond.staking.withdrawals.effect import WithdrawalEffect
-from millpond.staking.withdrawals.model import PRODUCT
 from millpond.staking.withdrawals.queue import QueueEffect, QueueRun
 from millpond.staking.withdrawals.run import WithdrawalRun
 from millpond.staking.withdrawals.service import Withdrawals
@@ -120,7 +119,8 @@ def staking_rooms(
     wallets = _hot_wallets(rooms)
     withdrawals = Withdrawals(ledger, risk, clock, ids)
     claims = Claims(ledger, risk, clock, ids)
-    posting = Posting(intents, {chain_id: each.address for chain_id, each in wallets.items()})
+    operators = {chain_id: each.address for chain_id, each in wallets.items()}
+    posting = Posting(intents, operators, alerts)
     epochs = Epochs(ledger, clock, alerts, trail, post=posting.post)
     feeds = build_feeds(config.oracle, clock, {key: _Agreed(each) for key, each in nodes.items()})
     return StakingRooms(

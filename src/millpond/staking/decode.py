@@ -94,6 +94,11 @@ def _epoch_posted(args: dict[str, Any]) -> list[Effect]:
     return [Effect(_K.EPOCH_POSTED, "", args["total"], details)]
 
 
+def _epoch_revoked(args: dict[str, Any]) -> list[Effect]:
+    details = {"epoch": args["epoch"], "root": "0x" + args["root"].hex()}
+    return [Effect(_K.EPOCH_REVOKED, "", args["total"], details)]
+
+
 def _transferred(args: dict[str, Any]) -> list[Effect]:
     """Shares move by this event alone; made and burnt ones come from and go to zero."""
     source, target, value = args["sender"], args["receiver"], args["amount"]
@@ -148,6 +153,7 @@ _DISTRIBUTOR: dict[str, _Reader] = {
     "Funded": _funded,
     "Defunded": _defunded,
     "EpochPosted": _epoch_posted,
+    "EpochRevoked": _epoch_revoked,
     "Claimed": _reward_claimed,
 }
 

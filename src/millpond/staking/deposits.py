@@ -20,8 +20,7 @@ from millpond.risk import Function, Request, RiskEngine
 from millpond.risk.errors import refused
 from millpond.staking import accounts
 from millpond.staking.errors import DepositRefusedError
-from millpond.staking.pools import PoolKind, PoolState, StakingPool
-from millpond.staking.withdrawals.model import PRODUCT
+from millpond.staking.pools import PRODUCT, PoolKind, PoolState, StakingPool
 from millpond.store import Store
 
 PERMIT_S = 1_800
@@ -178,11 +177,14 @@ class Deposits:
         try:
             return await self._simulated(pool, wallet, "redeem", contract, amount, wallet, wallet)
         except DepositRefusedError as error:
-            if "illiquid" not in error.message and "risk" not in error.message:
-                raise
-        return await self._simulated(
-            pool, wallet, "request_redeem", contract, amount, wallet, wallet
-        )
+            # Illiquid, a limit of the day, or instant exits paused: whatever it is, the
+            # queue is open unless it refuses as well.
+            try:
+                return await self._simulated(
+                    pool, wallet, "request_redeem", contract, amount, wallet, wallet
+                )
+            except DepositRefusedError:
+                raise error from None
 
     async def claim(
         self, pool: StakingPool, wallet: str, cumulative: int, proof: Sequence[str]

@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     FUNDED = "funded"
     DEFUNDED = "defunded"
     EPOCH_POSTED = "epoch_posted"
+    EPOCH_REVOKED = "epoch_revoked"
     REWARD_PAID = "reward_paid"
     REWARD_KEPT = "reward_kept"
     REWARD_CLAIMED = "reward_claimed"

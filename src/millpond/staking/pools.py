@@ -17,6 +17,9 @@ from millpond.staking.tables import asset_table, pool_table
 from millpond.store import Tx
 from millpond.store.sql import insert_or_ignore
 
+PRODUCT = "staking"
+"""What the risk engine calls all staking pools together."""
+
 PPM = 1_000_000
 """Weights are whole millionths: a weight of 1 is 1,000,000."""
 

@@ -30,7 +30,7 @@ LIMITS = {
     "withdrawal_cap": "A single withdrawal",
     "user_24h": "Out for one wallet in 24 h",
     "total_24h": "Out for all in 24 h",
-    "rate_of_change": "Change of what is staked, in 1/100 %",
+    "rate_of_change": "Change of what is staked in the window",
     "outflow": "Out before the safety switch trips",
 }
 """What a limit is called on a page."""
@@ -119,7 +119,7 @@ async def pool_live(
     return html_answer(await _part(core, renderer, chosen, pool, risk))
 
 
-PARTS = ("top", "limits", "epochs")
+PARTS = ("top", "limits", "epochs", "events")
 
 
 async def _part(
@@ -129,6 +129,9 @@ async def _part(
         return renderer.macro("staking_parts.html", "top", pool, risk)
     if name == "limits":
         return renderer.macro("staking_parts.html", "limits", pool, risk, LIMITS)
+    if name == "events":
+        events = await core.staking.events(pool.id, limit=_ROWS, cursor=None)
+        return renderer.macro("staking_parts.html", "events", events.items)
     epochs = await core.staking.epochs(pool.id, limit=_EPOCHS, cursor=None)
     return renderer.macro("staking_parts.html", "epochs", epochs.items)
 
@@ -166,7 +169,7 @@ async def position(
         position=await reads.balance(pool, caller.wallet),
         rewards=await reads.rewards(pool, caller.wallet),
         withdrawals=withdrawals.items,
-        claims=[],
+        claims=(await reads.claims(pool, caller.wallet, limit=_ROWS, cursor=None)).items,
         events=(await reads.events(pool, caller.wallet, limit=_ROWS, cursor=None)).items,
     )
     return Response(text, media_type=HTML, headers=_PRIVATE)

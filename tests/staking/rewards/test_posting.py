@@ -10,7 +10,15 @@ from millpond.intents import Intents, IntentState, NotReadyError
 from millpond.intents.tables import intent_table
 from millpond.staking.model import EventKind
 from millpond.staking.rewards.epochs import Epochs
-from millpond.staking.rewards.posting import KIND, NOT_POSTED, Posting, PostingEffect
+from millpond.staking.rewards.errors import ForeignRootError
+from millpond.staking.rewards.posting import (
+    FOREIGN_ROOT,
+    KIND,
+    NOT_POSTED,
+    Posting,
+    PostingEffect,
+)
+from millpond.staking.rewards.statements import proof
 from millpond.store import Store
 from tests.staking.rewards.chain import ALICE, E18, World, vault, wallet
 from tests.staking.rewards.test_claims import receipt
@@ -28,7 +36,8 @@ async def world(sqlite_store: Store) -> World:
 
 def posting(world: World, *, signer: bool = True) -> tuple[Intents, Posting]:
     intents = Intents(world.store, world.clock, world.ids, world.entropy)
-    post = Posting(intents, {world.pool.chain_id: SIGNER} if signer else {})
+    signers = {world.pool.chain_id: SIGNER} if signer else {}
+    post = Posting(intents, signers, world.alerts)
     world.epochs = Epochs(world.ledger, world.clock, world.alerts, world.trail, post.post)
     return intents, post
 
@@ -103,3 +112,49 @@ async def test_an_epoch_that_is_on_chain_is_not_posted_again(world: World):
         details = {"epoch": 1, "root": epoch.root}
         await world.event(tx, 3700, EventKind.EPOCH_POSTED, "", 0, details=details)
         assert await post.post_missing(tx, world.pool) == 0
+
+
+async def test_an_epoch_that_the_owner_took_back_is_posted_again_and_proves_nothing(world: World):
+    posting(world, signer=False)
+    await world.mark(3 * 3600)
+    first, second, third = await world.close_all()
+    intents, post = posting(world)
+
+    async def on_chain(kind: EventKind, epoch: int, root: str) -> None:
+        async with world.store.begin() as tx:
+            await world.event(tx, 2 * 3600, kind, "", 0, details={"epoch": epoch, "root": root})
+
+    await on_chain(EventKind.EPOCH_POSTED, 1, first.root)
+    await on_chain(EventKind.EPOCH_POSTED, 2, second.root)
+    await on_chain(EventKind.EPOCH_POSTED, 3, third.root)
+    await on_chain(EventKind.EPOCH_REVOKED, 3, third.root)
+    async with world.store.begin() as tx:
+        assert (await proof(tx, world.pool.pool_id, ALICE)).root == second.root
+        assert await post.post_missing(tx, world.pool) == 1
+        (intent,) = await intents.listed(tx, kind=KIND)
+    assert intent.payload["number"] == 3
+    await on_chain(EventKind.EPOCH_POSTED, 3, third.root)
+    async with world.store.begin() as tx:
+        assert (await proof(tx, world.pool.pool_id, ALICE)).root == third.root
+        assert await post.post_missing(tx, world.pool) == 0
+
+
+async def test_a_root_on_chain_that_is_not_of_the_books_alerts_and_is_proven_by_nothing(
+    world: World,
+):
+    posting(world, signer=False)
+    await world.mark(3600)
+    (epoch,) = await world.close_all()
+    _, post = posting(world)
+    forged = {"epoch": 1, "root": "0x" + "66" * 32}
+    async with world.store.begin() as tx:
+        await world.event(tx, 3700, EventKind.EPOCH_POSTED, "", 0, details=forged)
+        await post.post_missing(tx, world.pool)
+        alert = await world.alerts.find_open(tx, FOREIGN_ROOT, "pool:btcd-vault")
+        assert alert is not None
+        assert alert.details["ours"] == epoch.root
+        with pytest.raises(ForeignRootError):
+            await proof(tx, world.pool.pool_id, ALICE)
+        await world.event(tx, 3701, EventKind.EPOCH_REVOKED, "", 0, details=forged)
+        assert await post.post_missing(tx, world.pool) == 1
+        assert await world.alerts.find_open(tx, FOREIGN_ROOT, "pool:btcd-vault") is None

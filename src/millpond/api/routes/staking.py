@@ -51,6 +51,14 @@ async def history(
     return await core.staking.history(pool_id, window)
 
 
+@get("/api/v1/pools/{pool_id:str}/events", tags=["staking"])
+async def events(
+    core: CoreDep, pool_id: PoolId, limit: Limit = 50, cursor: CursorText = None
+) -> Page[models.PoolEvent]:
+    """What happened in a staking pool's contracts, newest first."""
+    return await core.staking.events(pool_id, limit=limit, cursor=cursor)
+
+
 @get("/api/v1/pools/{pool_id:str}/epochs", tags=["staking"])
 async def epochs(
     core: CoreDep, pool_id: PoolId, limit: Limit = 50, cursor: CursorText = None
@@ -89,4 +97,4 @@ async def proof(core: CoreDep, pool_id: PoolId, wallet: WalletAddress) -> models
     return await core.staking.proof(pool_id, wallet)
 
 
-HANDLERS = [info, user, risk, history, epochs, epoch, statement, proof]
+HANDLERS = [info, user, risk, history, events, epochs, epoch, statement, proof]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from millpond.api.models import Money, iso
 from millpond.api.staking import models
 from millpond.risk import Hold, ScopeStatus
@@ -186,6 +188,12 @@ def event(row: StakingPool, found: Event) -> models.StakingEvent:
         tx_hash=found.tx_hash,
         at=seconds(found.block_time_s),
     )
+
+
+def pool_event(row: StakingPool, found: Event) -> models.PoolEvent:
+    """The same with whom it concerns."""
+    told = msgspec.structs.asdict(event(row, found))
+    return models.PoolEvent(**told, wallet=found.wallet or None)
 
 
 def to_sign(made: deposits.ToSign) -> models.ToSign:

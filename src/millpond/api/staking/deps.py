@@ -15,7 +15,7 @@ from millpond.oracle import Prices
 from millpond.risk import RiskEngine
 from millpond.staking.deposits import CallingChain
 from millpond.staking.exposure import StakingExposure
-from millpond.staking.withdrawals.model import PRODUCT
+from millpond.staking.pools import PRODUCT
 from millpond.store import Store
 from millpond.trail import Trail
 

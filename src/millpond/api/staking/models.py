@@ -351,6 +351,16 @@ class StakingEvent(Model, frozen=True, kw_only=True):
     at: str
 
 
+class PoolEvent(StakingEvent, frozen=True, kw_only=True):
+    """Something that happened in a pool's contracts.
+
+    Attributes:
+        wallet: Whom it concerns; null for what concerns the pool as a whole.
+    """
+
+    wallet: str | None
+
+
 class Gauge(Model, frozen=True, kw_only=True):
     """A limit with its use in base units, as text.
 

@@ -20,13 +20,12 @@ from millpond.risk import Scope
 from millpond.staking import accounts
 from millpond.staking.errors import PoolNotFoundError
 from millpond.staking.info import PoolInfo, pool_info
-from millpond.staking.pools import StakingPool, get_pool, list_pools
-from millpond.staking.positions import get_position
+from millpond.staking.pools import PRODUCT, StakingPool, get_pool, list_pools
+from millpond.staking.positions import events_of, get_position
 from millpond.staking.rewards import rows as reward_rows
 from millpond.staking.rewards import statements
 from millpond.staking.rewards.errors import EpochNotFoundError
 from millpond.staking.series import series
-from millpond.staking.withdrawals.model import PRODUCT
 from millpond.store import Store, Tx
 from millpond.store.cache import SingleFlightCache
 
@@ -160,6 +159,25 @@ class StakingReads:
             window=window,
             step_s=step_s,
             points=[convert.point(pool, row) for row in rows],
+        )
+
+    async def events(
+        self, pool_id: str, *, limit: int, cursor: str | None
+    ) -> Page[models.PoolEvent]:
+        """What happened in a pool's contracts, newest first.
+
+        Raises:
+            PoolNotFoundError: There is none of that name.
+        """
+        before = decode_cursor(cursor, tuple[Place])
+        async with self._store.read() as tx:
+            pool = await get_pool(tx, pool_id)
+            rows = await events_of(
+                tx, pool_id, before=before[0] if before else None, limit=limit + 1
+            )
+        return Page(
+            items=[convert.pool_event(pool, row) for row in rows[:limit]],
+            next=encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None,
         )
 
     async def risk(self, pool_id: str) -> models.PoolRisk:

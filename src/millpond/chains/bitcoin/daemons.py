@@ -19,9 +19,9 @@ from millpond.chains.bitcoin.errors import (
     RpcUnavailableError,
 )
 from millpond.chains.bitcoin.health import DaemonHealth, HealthSettings, Tip
-from millpond.chains.bitcoin.pause import pause
 from millpond.chains.bitcoin.rpc import RpcEndpoint
 from millpond.chains.coins import Coin
+from millpond.chains.pause import pause
 from millpond.clock import Clock
 
 _SUBMIT_TRIES = 3

@@ -21,7 +21,7 @@ import zmq.asyncio
 
 from millpond.chains.bitcoin.daemons import DaemonSet
 from millpond.chains.bitcoin.errors import RpcError
-from millpond.chains.bitcoin.pause import cancel_all, first_of, pause
+from millpond.chains.pause import cancel_all, first_of, pause
 from millpond.clock import Clock
 
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -11,7 +11,6 @@ from millpond.chains.bitcoin.address import (
 from millpond.chains.bitcoin.amounts import from_sat
 from millpond.chains.bitcoin.errors import InvalidAddressError
 from millpond.chains.bitcoin.hashes import display
-from millpond.chains.bitcoin.pause import first_of
 from millpond.chains.bitcoin.wire import target_of_bits
 from millpond.chains.devchain.chain import Devchain
 from millpond.chains.devchain.index import Node
@@ -23,6 +22,7 @@ from millpond.chains.devchain.methods import (
 from millpond.chains.devchain.mining import mine_block
 from millpond.chains.devchain.template import block_template, longpoll_id
 from millpond.chains.devchain.transactions import decoded
+from millpond.chains.pause import first_of
 
 _LONGPOLL_MEMPOOL_S = 10.0
 

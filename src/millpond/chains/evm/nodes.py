@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from millpond.chains.bitcoin.pause import pause
 from millpond.chains.evm.errors import (
     EquivocationError,
     NodesDisagreeError,
@@ -45,6 +44,7 @@ from millpond.chains.evm.types import (
     parse_receipt,
     parse_transaction,
 )
+from millpond.chains.pause import pause
 from millpond.clock import Clock
 
 T = TypeVar("T")

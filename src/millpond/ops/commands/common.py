@@ -31,14 +31,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def read_config(path: Path | None) -> Config:
-    """The configuration from the file and the environment.
+    """The configuration from the file and the environment, and of a pool that runs, its ports.
 
     Raises:
         ConfigError: It has faults.
     """
     from millpond.ops.config import load
+    from millpond.ops.running import as_running
 
-    return load(path, os.environ)
+    return as_running(load(path, os.environ))
 
 
 def shown_time(at_ms: int | None) -> str:

@@ -17,12 +17,11 @@ from millpond.alerts import Alerts, Severity
 from millpond.clock import Clock, Entropy
 from millpond.money.errors import InsufficientFundsError
 from millpond.risk import Function, RiskEngine
-from millpond.staking.pools import PoolKind, PoolState, StakingPool, get_pool, list_pools
+from millpond.staking.pools import PRODUCT, PoolKind, PoolState, StakingPool, get_pool, list_pools
 from millpond.staking.rewards import rows
 from millpond.staking.rewards.epochs import Epochs
 from millpond.staking.rewards.model import Epoch
 from millpond.staking.rewards.tables import run_table
-from millpond.staking.withdrawals.model import PRODUCT
 from millpond.store import Store, Tx
 from millpond.store.retry import retrying
 from millpond.store.sql import insert_or_ignore

@@ -23,6 +23,12 @@ class EpochChangedError(MillpondError):
     code = "staking_epoch_changed"
 
 
+class ForeignRootError(ConflictError):
+    """The chain has a root of an epoch that is not of these books."""
+
+    code = "staking_foreign_root"
+
+
 class NoRewardsError(NotFoundError):
     """The wallet has earned nothing in the pool that could be proven."""
 

@@ -26,6 +26,7 @@ KIND = "staking-epoch"
 """Kind of the intents."""
 
 NOT_POSTED = "epoch_not_posted"
+FOREIGN_ROOT = "epoch_root_foreign"
 BEFORE_IT = "the epoch before it is not posted yet"
 
 
@@ -57,10 +58,12 @@ class Posting:
     Args:
         intents: Where they go.
         signers: The operator's address on each chain; elsewhere nothing is posted.
+        alerts: Told when the chain has a root that is not of these books.
     """
 
-    def __init__(self, intents: Intents, signers: Mapping[int, str]) -> None:
+    def __init__(self, intents: Intents, signers: Mapping[int, str], alerts: Alerts) -> None:
         self._intents = intents
+        self._alerts = alerts
         self._signers = signers
 
     async def post(self, tx: Tx, pool: StakingPool, epoch: Epoch) -> str | None:
@@ -95,6 +98,7 @@ class Posting:
             How many were written.
         """
         written = 0
+        await self._watch(tx, pool)
         for epoch in await rows.unposted(tx, pool.pool_id, limit=limit):
             if epoch.intent_id is not None:
                 intent = await self._intents.get(tx, epoch.intent_id)
@@ -105,6 +109,26 @@ class Posting:
             await tx.execute(update(epoch_table).where(*where).values(intent_id=intent_id))
             written += intent_id is not None
         return written
+
+    async def _watch(self, tx: Tx, pool: StakingPool) -> None:
+        """Say so while claims go by a root that is not of these books."""
+        posted = await rows.last_posted(tx, pool.pool_id)
+        own = (
+            None if posted is None else await rows.epoch_by_number(tx, pool.pool_id, posted.number)
+        )
+        subject = f"pool:{pool.pool_id}"
+        if posted is None or (own is not None and own.root == posted.root):
+            await self._alerts.clear(tx, FOREIGN_ROOT, subject)
+            return
+        await self._alerts.raise_(
+            tx,
+            FOREIGN_ROOT,
+            subject,
+            Severity.CRITICAL,
+            f"the root on chain for epoch number {posted.number} of {pool.pool_id} is not of"
+            " these books; pause its claims, and find out who has the operator's key",
+            {"number": posted.number, "root": posted.root, "ours": "" if own is None else own.root},
+        )
 
     async def _key(self, tx: Tx, epoch: Epoch) -> str:
         """A key of the epoch's own, another one for each time that it has to be posted again."""

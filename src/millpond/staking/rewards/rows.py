@@ -78,20 +78,45 @@ async def first_disputed(tx: Tx, pool_id: str) -> int | None:
 
 async def unposted(tx: Tx, pool_id: str, *, limit: int) -> list[Epoch]:
     """Closed epochs whose root no event of the chain has shown yet, oldest first."""
-    posted = (
-        select(_E.details)
+    posted = await last_posted(tx, pool_id)
+    last = 0 if posted is None else posted.number
+    query = select(epoch_table).where(_P.pool_id == pool_id, _P.number > last)
+    return await _epochs(tx, query.order_by(_P.number).limit(limit))
+
+
+_REVOCATIONS = 1_000
+"""Postings and revocations that are looked at, newest first; an epoch too many is refused."""
+
+
+class PostedRoot(msgspec.Struct, frozen=True):
+    """The root that the chain has of an epoch, by its number on chain."""
+
+    number: int
+    root: str
+
+
+async def last_posted(tx: Tx, pool_id: str) -> PostedRoot | None:
+    """The newest root that was posted and not taken back by the owner; None: there is none."""
+    query = (
+        select(_E.kind, _E.details)
         .where(
             _E.pool_id == pool_id,
-            _E.kind == EventKind.EPOCH_POSTED.value,
+            _E.kind.in_([EventKind.EPOCH_POSTED.value, EventKind.EPOCH_REVOKED.value]),
             _E.state != EventState.UNDONE.value,
         )
         .order_by(_E.seq.desc())
-        .limit(1)
+        .limit(_REVOCATIONS)
     )
-    details = (await tx.execute(posted)).scalar()
-    last = 0 if details is None else int(details["epoch"])
-    query = select(epoch_table).where(_P.pool_id == pool_id, _P.number > last)
-    return await _epochs(tx, query.order_by(_P.number).limit(limit))
+    revoked: set[int] = set()
+    for row in await tx.execute(query):
+        number = int(row.details["epoch"])
+        if row.kind == EventKind.EPOCH_REVOKED.value:
+            revoked.add(number)
+        elif number in revoked:
+            revoked.remove(number)  # Behind this one, the number was posted and taken back.
+        else:
+            return PostedRoot(number, row.details["root"])
+    return None
 
 
 async def first_epoch(tx: Tx, pool_id: str) -> int | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
 from millpond.chains.evm.address import checksum
-from millpond.staking.model import EventKind, EventState
 from millpond.staking.pools import PoolKind, StakingPool, get_pool
 from millpond.staking.rewards import rows
 from millpond.staking.rewards.epochs import pool_part
-from millpond.staking.rewards.errors import EpochChangedError, EpochNotFoundError, NoRewardsError
+from millpond.staking.rewards.errors import (
+    EpochChangedError,
+    EpochNotFoundError,
+    ForeignRootError,
+    NoRewardsError,
+)
 from millpond.staking.rewards.merkle import MerkleTree
 from millpond.staking.rewards.model import Epoch, Proof
 from millpond.staking.rewards.statement import (
@@ -23,7 +25,6 @@ from millpond.staking.rewards.statement import (
     statement_hash,
 )
 from millpond.staking.rewards.weights import terms_parts
-from millpond.staking.tables import event_table
 from millpond.store import Tx
 
 
@@ -56,6 +57,7 @@ async def proof(tx: Tx, pool_id: str, wallet: str) -> Proof:
         PoolNotFoundError: There is no such pool.
         InvalidAddressError: The wallet is no address.
         NoRewardsError: The wallet has nothing in it, or nothing was closed.
+        ForeignRootError: The chain has a root that is not of these books.
     """
     pool = await get_pool(tx, pool_id)
     wallet = checksum(wallet)
@@ -81,20 +83,18 @@ async def _provable(tx: Tx, pool: StakingPool) -> Epoch | None:
     """The epoch whose root a proof has to lead to."""
     if pool.kind is PoolKind.DIRECT:
         return await rows.last_epoch(tx, pool.pool_id)
-    posted = (
-        select(event_table.c.details)
-        .where(
-            event_table.c.pool_id == pool.pool_id,
-            event_table.c.kind == EventKind.EPOCH_POSTED.value,
-            event_table.c.state != EventState.UNDONE.value,
-        )
-        .order_by(event_table.c.seq.desc())
-        .limit(1)
-    )
-    details = (await tx.execute(posted)).scalar()
-    if details is None:
+    posted = await rows.last_posted(tx, pool.pool_id)
+    if posted is None:
         return None
-    return await rows.epoch_by_number(tx, pool.pool_id, int(details["epoch"]))
+    epoch = await rows.epoch_by_number(tx, pool.pool_id, posted.number)
+    if epoch is None or epoch.root != posted.root:
+        raise ForeignRootError(
+            "the root on chain is not this pool's; its owner has to look",
+            pool=pool.pool_id,
+            number=posted.number,
+            root=posted.root,
+        )
+    return epoch
 
 
 async def _rebuild(tx: Tx, pool: StakingPool, row: Epoch) -> Statement:

@@ -8,9 +8,6 @@ import msgspec
 
 from millpond.staking.accounts import derived_id
 
-PRODUCT = "staking"
-"""What the risk engine calls all staking pools together."""
-
 
 class WithdrawalState(StrEnum):
     """Where a withdrawal is.

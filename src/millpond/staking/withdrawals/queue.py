@@ -22,9 +22,8 @@ from millpond.intents.model import FINAL
 from millpond.risk import Function, RiskEngine
 from millpond.staking import checkpoints
 from millpond.staking.paying import NOBODY, HotWallet, Paying
-from millpond.staking.pools import PoolKind, StakingPool, list_pools
+from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, list_pools
 from millpond.staking.settings import StakingSettings
-from millpond.staking.withdrawals.model import PRODUCT
 from millpond.store import Store, Tx
 
 KIND = "staking-queue"
@@ -182,7 +181,7 @@ class QueueRun:
                 Function.WITHDRAW,
                 product=PRODUCT,
                 pool_id=pool.pool_id,
-                asset=pool.stake.code,
+                asset=pool.asset.code,  # what leaves is counted and held in tokens
             )
         return "" if hold is None else f"withdrawals are held: {hold.reason}"
 

@@ -122,7 +122,7 @@
       series.points.map(field.of)
     ];
     var top = Math.max.apply(null, this.data[1].concat(0));
-    this.note.textContent = series.points.length
+    this.note.textContent = series.points.length > 1
       ? "Highest " + field.text(top) + ", slices of " + Math.round(series.step_s / 60) + " min."
       : this.note.dataset.empty;
     this.draw();
@@ -154,7 +154,7 @@
     return {
       width: this.place.clientWidth,
       height: this.place.clientHeight,
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 8, fill: accent, stroke: accent } },
       scales: { y: { range: function (u, min, max) { return [0, max > 0 ? max * 1.12 : 1]; } } },

@@ -12,6 +12,7 @@ from millpond.chains.evm.operations.model import (
     OperationConflictError,
     OperationFailedError,
     OperationState,
+    OperationUndecidedError,
     Order,
 )
 from millpond.chains.evm.operations.service import Operations
@@ -23,6 +24,7 @@ __all__ = [
     "OperationEffect",
     "OperationFailedError",
     "OperationState",
+    "OperationUndecidedError",
     "Operations",
     "Order",
 ]

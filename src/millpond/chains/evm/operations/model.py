@@ -32,6 +32,12 @@ class OperationFailedError(MillpondError):
     http_status = 409
 
 
+class OperationUndecidedError(ConflictError):
+    """It was given up after it was sent; doing it once more might do it twice."""
+
+    code = "evm_operation_undecided"
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What a person wants done.
 

@@ -12,10 +12,13 @@ from millpond.chains.evm.operations.model import (
     Operation,
     OperationConflictError,
     OperationState,
+    OperationUndecidedError,
     Order,
 )
 from millpond.chains.evm.operations.tables import operation_table
 from millpond.chains.evm.tx import lane_of
+from millpond.chains.evm.tx.model import AttemptState, NonceState
+from millpond.chains.evm.tx.rows import attempts, nonce_of_intent
 from millpond.errors import NotFoundError
 from millpond.intents import Intent, Intents
 from millpond.intents.errors import IntentConflictError
@@ -44,13 +47,18 @@ class Operations:
             order: What is wanted.
             actor: Who wants it.
             again: Try once more what reverted or failed: it had no effect but gas.
+                What was given up after it was sent may still have one.
 
         Raises:
             OperationConflictError: The key was used for another transaction.
+            OperationUndecidedError: It was given up after it was sent, and may still happen
+                or has happened all the same.
         """
-        earlier = await self._select(tx, _C.key == order.key)
+        earlier = await self._select(tx, _C.key == order.key, lock=True)
         attempt = earlier[0].attempt if earlier else 1
         renew = bool(earlier) and again and earlier[0].state in _HAD_NO_EFFECT
+        if renew:
+            await self._check_dead(tx, earlier[0])
         intent = await self._intent(tx, order, attempt + renew, actor)
         if earlier and not renew:
             return earlier[0]
@@ -61,6 +69,30 @@ class Operations:
         else:
             await tx.execute(insert(operation_table).values(values))
         return operation
+
+    async def _check_dead(self, tx: Tx, earlier: Operation) -> None:
+        """See that what was given up after its bytes had left can take no effect any more."""
+        intent = await self._intents.get(tx, earlier.intent_id)
+        if earlier.state is not OperationState.FAILED or not intent.was_sent:
+            return
+        nonce = await nonce_of_intent(tx, intent.id)
+        if nonce is None:
+            return  # Frozen, proven dead and prepared anew: what was sent has another's nonce.
+        if nonce.state not in {NonceState.DONE, NonceState.FOREIGN}:
+            raise OperationUndecidedError(
+                "it was given up after it was sent and may still happen; try again when its nonce"
+                " is used up",
+                key=earlier.key,
+                nonce=nonce.nonce,
+            )
+        for attempt in await attempts(tx, nonce.chain_id, nonce.signer, nonce.nonce):
+            if attempt.state is AttemptState.MINED and attempt.intent_id == intent.id:
+                raise OperationUndecidedError(
+                    "it was given up, and has happened all the same; order it under another name"
+                    " if it is wanted once more",
+                    key=earlier.key,
+                    tx_hash=attempt.tx_hash,
+                )
 
     async def _intent(self, tx: Tx, order: Order, attempt: int, actor: str) -> Intent:
         try:
@@ -93,14 +125,17 @@ class Operations:
         """Those of a group, oldest first."""
         return await self._select(tx, _C.group == group)
 
-    async def _select(self, tx: Tx, where: ColumnElement[bool]) -> list[Operation]:
+    async def _select(
+        self, tx: Tx, where: ColumnElement[bool], *, lock: bool = False
+    ) -> list[Operation]:
         query = (
             select(operation_table)
             .where(where)
             .order_by(_C.created_ms, _C.intent_id)
             .limit(MAX_LISTED)
         )
-        rows: Sequence[RowMapping] = (await tx.execute(query)).mappings().all()
+        found = await tx.execute(query.with_for_update() if lock else query)
+        rows: Sequence[RowMapping] = found.mappings().all()
         return [_operation(row) for row in rows]
 
 

@@ -15,7 +15,7 @@ function code(text, label) {
   copy.dataset.copy = text;
   copy.setAttribute("aria-label", `Copy ${label}`);
   copy.hidden = !(navigator.clipboard && window.isSecureContext);
-  const short = text.length > 22 ? `${text.slice(0, 10)}…${text.slice(-8)}` : text;
+  const short = text.length > 16 ? `${text.slice(0, 8)}…${text.slice(-6)}` : text;
   const shown = el("code", short);
   shown.title = text;
   return el("span.hash", shown, copy);

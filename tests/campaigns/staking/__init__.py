@@ -1,0 +1,1 @@
+"""Staking from end to end: a site put together as production does, and what is done to it."""
