@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,8 +101,9 @@ class Story:
             for who, amount in stakes.items():
                 await site.deposit(who, pool_id, amount)
         site.node.mine()
+        made = site.node.height()
         await site.until("seen", self._all_seen)
-        if site.node.height() - self._made < CONFIRMATIONS - 1:
+        if not site.failed and site.node.height() - made < CONFIRMATIONS - 1:
             assert (await site.position(ANN))[1] == 0, "too early to count"
         await self.shaken()
         await site.confirm()
@@ -112,14 +114,13 @@ class Story:
         await site.check_audit()
 
     async def _all_seen(self) -> bool:
-        self._made = getattr(self, "_made", self.site.node.height())
         return all([(await self.site.position(who, VAULT))[0] for who in STAKERS])
 
     async def fund(self) -> None:
         """The operator funds the rewards, by the command's own function."""
         site = self.site
         for pool_id in POOLS:
-            await site.patiently(lambda pool_id=pool_id: site.fund(pool_id, 100 * ONE, "first"))
+            await site.patiently(partial(site.fund, pool_id, 100 * ONE, "first"))
         await self.shaken()
         await site.confirm()
         await site.check_audit()
@@ -136,7 +137,7 @@ class Story:
         await site.confirm()
         for pool_id in POOLS:
             epochs = await site.epochs(pool_id)
-            assert [epoch.pot for epoch in epochs[1:3]] == [ONE + 7, ONE + 7]
+            assert [epoch.pot for epoch in epochs[-2:]] == [ONE + 7, ONE + 7]
             credited = await site.check_rewards(pool_id)
             assert set(credited) == {site.wallet(who) for who in STAKERS}
         await site.check_audit()
