@@ -31,6 +31,7 @@ from millpond.ops.system import SystemClock, SystemEntropy
 from millpond.oracle import Prices
 from millpond.staking.info import record
 from millpond.staking.pools import PoolKind, StakingPool, list_pools
+from millpond.staking.settings import StakingSettings
 from millpond.store import Store
 from tests.api.test_shell import sample_deps
 from tests.support.evm_nodes import ACCOUNTS, CHAIN_ID, KEYS, Anvil
@@ -82,12 +83,7 @@ class World:
         await self.index()
         async with self.store.begin() as tx:
             for pool in await list_pools(tx):
-                await record(tx, self.rooms.ledger, pool, self.clock, self.desk_settings)
-
-    @property
-    def desk_settings(self):
-        """Settings of staking."""
-        return Config().staking
+                await record(tx, self.rooms.ledger, pool, self.clock, StakingSettings())
 
     async def pass_time(self, seconds: int) -> None:
         """Let time go by, for the chain and for the platform."""
@@ -112,6 +108,16 @@ class World:
                         break
             await self.confirm()
             self.clock.shift_ms += 2_000
+
+    def stake(self, who: int, pool_id: str, tokens: int) -> None:
+        """Deposit without a page."""
+        pool, wallet = self.pools[pool_id], ACCOUNTS[who].address
+        self.send(who, self.token, "approve", pool.contract, tokens * ONE)
+        if pool.kind is PoolKind.VAULT:
+            vault = Contract.named("Vault", pool.contract)
+            self.send(who, vault, "deposit", tokens * ONE, wallet)
+        else:
+            self.send(who, Contract.named("StakingPool", pool.contract), "deposit", tokens * ONE)
 
     def tokens(self, who: int) -> int:
         """What a wallet has of the token."""

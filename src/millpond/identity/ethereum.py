@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from millpond.errors import MillpondError
 from millpond.identity.service import CHALLENGE_MS
 
 _SCOPE = "evm:"
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.ASCII)
 _STATEMENT = "Sign in to see and to move your own staking positions. This moves no money."
 
 
@@ -47,15 +48,11 @@ class Site:
         Raises:
             SignInDomainError: The setting is empty and the request is not from this machine.
         """
-        origin = urlsplit(public_url or f"http://{host}")
-        try:
-            inside = origin.hostname in _LOOPBACK and (origin.port is None or origin.port > 0)
-        except ValueError:
-            inside = False
-        if not public_url and not inside:
+        if not public_url and not _LOOPBACK.fullmatch(host):
             raise SignInDomainError(
                 "signing in with a wallet needs the site's own address: set http.public_url"
             )
+        origin = urlsplit(public_url or f"http://{host}")
         return cls(origin.netloc, f"{origin.scheme}://{origin.netloc}")
 
 

@@ -14,6 +14,7 @@ from millpond.api.core import Core
 from millpond.api.deps import ApiDeps
 from millpond.api.shell import Shell
 from millpond.errors import MillpondError
+from millpond.web.admin_pages import HANDLERS as ADMIN_HANDLERS
 from millpond.web.assets import Assets
 from millpond.web.formatting import sentence
 from millpond.web.pages import HANDLERS, HTML
@@ -54,7 +55,7 @@ def create_site(deps: ApiDeps) -> Shell:
 
     pages = Router(
         "/",
-        route_handlers=[*HANDLERS, *STAKING_HANDLERS],
+        route_handlers=[*HANDLERS, *STAKING_HANDLERS, *ADMIN_HANDLERS],
         dependencies={
             "renderer": Provide(lambda: renderer, sync_to_thread=False, use_cache=True),
             "assets": Provide(lambda: assets, sync_to_thread=False, use_cache=True),

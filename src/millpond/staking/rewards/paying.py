@@ -13,7 +13,7 @@ from millpond.intents import Intents
 from millpond.risk import Function
 from millpond.staking.accounts import derived_id
 from millpond.staking.batches import BatchEffect, BatchKind, BatchPayload, payees_of
-from millpond.staking.paying import HotWallet, Paying
+from millpond.staking.paying import REFUSED, HotWallet, Paying
 from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, list_pools
 from millpond.staking.rewards import claims as claim_rows
 from millpond.staking.rewards.claims import Claim, Claims, ClaimState
@@ -93,11 +93,23 @@ class ClaimRun:
             size = await self._waiting(pool)
             if not size:
                 break
-            waits = await self._held_because(pool, size)
+            size, waits = await self._payable(pool, size)
             if waits:
                 return waits
-            await self._write_batch(pool)
+            await self._write_batch(pool, size)
         return ""
+
+    async def _payable(self, pool: StakingPool, size: int) -> tuple[int, str]:
+        """How many of the oldest claims the contract would pay in one batch, or why none.
+
+        `BatchPayout` refuses a batch that it has not the funds for, so a claim too
+        many would let all the others wait with it.
+        """
+        while waits := await self._held_because(pool, size):
+            if size == 1 or not waits.startswith(REFUSED):
+                return 0, waits
+            size //= 2
+        return size, ""
 
     async def _waiting(self, pool: StakingPool) -> int:
         limit = self._settings.max_payees
@@ -115,18 +127,18 @@ class ClaimRun:
             )
         if hold is not None:
             return f"claims are held: {hold.reason}"
-        return await self._paying.held_because(pool, payees, lambda: self._trial(pool))
+        return await self._paying.held_because(pool, payees, lambda: self._trial(pool, payees))
 
-    async def _trial(self, pool: StakingPool) -> Call | None:
+    async def _trial(self, pool: StakingPool, payees: int) -> Call | None:
         async with self._store.read() as tx:
-            oldest = await claim_rows.pending(tx, pool.pool_id, limit=1, lock=False)
+            oldest = await claim_rows.pending(tx, pool.pool_id, limit=payees, lock=False)
         return BATCH.call(_payload(pool, "trial", oldest)) if oldest else None
 
-    async def _write_batch(self, pool: StakingPool) -> None:
+    async def _write_batch(self, pool: StakingPool, size: int) -> None:
         """One batch: intent and payees in one transaction."""
         wallet = self._wallets[pool.chain_id]
         async with self._store.begin() as tx:
-            chosen = await claim_rows.pending(tx, pool.pool_id, limit=self._settings.max_payees)
+            chosen = await claim_rows.pending(tx, pool.pool_id, limit=size)
             if not chosen:
                 return
             payload = _payload(pool, self._ids.new(), chosen)

@@ -154,7 +154,7 @@
     return {
       width: this.place.clientWidth,
       height: this.place.clientHeight,
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 8, fill: accent, stroke: accent } },
       scales: { y: { range: function (u, min, max) { return [0, max > 0 ? max * 1.12 : 1]; } } },

@@ -5,8 +5,8 @@ import { Plain, same } from "./wallet.js";
 let session = null; // {wallet, token, until}: in memory only, gone with the page
 
 /** Call the API; a refusal becomes a Plain error with the API's own sentence. */
-export async function call(method, path, { body, token, once } = {}) {
-  const headers = { Accept: "application/json" };
+export async function call(method, path, { body, token, once, extra = {} } = {}) {
+  const headers = { Accept: "application/json", ...extra };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
   if (once) headers["Idempotency-Key"] = once;

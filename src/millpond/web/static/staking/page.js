@@ -89,6 +89,11 @@ class Panel {
     document.dispatchEvent(new Event("htmx:after:swap"));
   }
 
+  say(text) {
+    this.part("said").textContent = text;
+    this.part("said").hidden = !text;
+  }
+
   // What is held now, as the live part of the page says.
   heed() {
     const now = document.getElementById("pool-state").dataset;
@@ -129,11 +134,13 @@ class Panel {
   async guarded(act) {
     if (this.busy) return;
     this.busy = true;
+    this.say("");
     this.root.setAttribute("aria-busy", "true");
     try {
       await act();
     } catch (error) {
-      this.flow.end(plainly(error), false);
+      if (this.wallet.account) this.flow.end(plainly(error), false);
+      else this.say(plainly(error));
     } finally {
       this.busy = false;
       this.root.removeAttribute("aria-busy");
