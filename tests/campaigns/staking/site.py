@@ -406,9 +406,7 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def open_site(
-    node: Node, text: str, clock: SystemClock
-) -> AsyncIterator[Site]:
+async def open_site(node: Node, text: str, clock: SystemClock) -> AsyncIterator[Site]:
     """Open the platform as the part `chains` does."""
     config = load_text(text, {})
     async with contextlib.AsyncExitStack() as stack:
