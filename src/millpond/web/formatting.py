@@ -122,7 +122,7 @@ def lasting(seconds: int | None) -> str:
     if seconds is None:
         return "for ever"
     units = ((31_536_000, "year"), (86_400, "day"), (3_600, "h"), (60, "min"), (1, "s"))
-    parts = []
+    parts: list[str] = []
     for size, name in units:
         count, seconds = divmod(seconds, size)
         if count or parts:
