@@ -18,7 +18,7 @@ import contextlib
 import io
 import json
 import os
-import select
+import resource
 import shutil
 import signal
 import sys
@@ -32,6 +32,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 import pytest  # noqa: E402 - found by the lines before
+import tests.conftest  # noqa: E402
 import tests.contracts.chain  # noqa: E402 - loaded once, every fork has it
 import tests.contracts.worlds  # noqa: E402
 from tools import contracts, forge, mutations  # noqa: E402
@@ -44,7 +45,7 @@ PAGE = ROOT / "docs" / "contract-mutants.md"
 TESTS = Path("tests") / "contracts"
 RATE = 0.95
 SAMPLE = 150
-# Seconds for one bug; one that makes a test run on is caught by that.
+# Seconds of processor time for one bug; one that makes the tests run on is caught by that.
 LIMIT = 240
 
 CAUGHT, SURVIVED, SAME, BROKEN = "caught", "survived", "same code", "does not compile"
@@ -62,6 +63,9 @@ FIRST = {
     "modules/roles.vy": ("StakingPool", "test_staking_pool"),
     "modules/tokens.vy": ("StakingPool", "test_staking_pool"),
 }
+# Without the plugins that these tests have no use for, which take a second to load.
+PYTEST = ["-x", "-q", "-p", "pytest_asyncio.plugin", "-p", "pytest_timeout"]
+PYTEST += ["-o", "timeout=0", "-p", "no:cacheprovider"]
 # They look at the sources or would run this; the last ones are slow.
 LEFT_OUT = {"test_artifacts", "test_docs", "test_forge", "test_mutants", "test_safe"}
 LAST = ["test_gas", "test_machines"]
@@ -146,7 +150,7 @@ def _py_evm(compiler: _Compiler, likely: str) -> str:
         order = [str(TESTS / f"{name}.py") for name in group]
         watch = _Watch()
         with contextlib.redirect_stdout(io.StringIO()):
-            pytest.main(["-x", "-q", "-p", "no:cacheprovider", *order], plugins=[watch])
+            pytest.main([*PYTEST, *order], plugins=[watch])
         if watch.failed:
             return watch.failed
     return ""
@@ -158,34 +162,35 @@ def _forge(compiler: _Compiler, scratch: Path) -> tuple[str, str]:
     for name in contracts.names():
         (artifacts / f"{name}.json").write_text(json.dumps(compiler.artifact(name)))
     workspace = forge.prepare(WORK / "forge", artifacts)
-    failed = forge.failures(forge.run(workspace, ["--json"], long=False, seconds=LIMIT))
+    failed = forge.failures(forge.run(workspace, ["--json"], long=False, seconds=forge.MAX_SECONDS))
     return (CAUGHT, f"forge {min(failed)}") if failed else (SURVIVED, "")
 
 
 def run_one(mutant: Mutant) -> tuple[str, str]:
     """Judge a bug in a fork, which starts with everything loaded and leaves nothing behind."""
     with tempfile.TemporaryDirectory() as directory:
-        reading, writing = os.pipe()
+        answer = Path(directory) / "answer.json"
         child = os.fork()
         if child == 0:
-            os.close(reading)
             os.setpgid(0, 0)
-            answer = judge(mutant, Path(directory) / "src")
-            os.write(writing, json.dumps(answer).encode())
-            os._exit(0)
-        os.close(writing)
+            # Processor time: how busy the machine is must not decide what counts as caught.
+            resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
+            try:
+                answer.write_text(json.dumps(judge(mutant, Path(directory) / "src")))
+            finally:  # whatever happens, the fork does not go on as its parent
+                os._exit(0)
         try:
-            ready, _, _ = select.select([reading], [], [], LIMIT)
-            text = os.read(reading, 65536) if ready else b'["caught", "time limit"]'
-        finally:
-            os.close(reading)
+            _, status = os.waitpid(child, 0)
+        except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-    if not text:
-        raise RuntimeError(f"the process that tried {mutant.name!r} died")
-    status, by = json.loads(text)
-    return status, by
+            raise
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) in {signal.SIGXCPU, signal.SIGKILL}:
+            return CAUGHT, "time limit"
+        if not answer.exists():
+            raise RuntimeError(f"the process that tried {mutant.name!r} died")
+        status_text, by = json.loads(answer.read_text())
+        return status_text, by
 
 
 def key(mutant: Mutant) -> str:
@@ -214,6 +219,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args(arguments)
     os.chdir(ROOT)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for source in sorted(contracts.TEST_SOURCES.glob("*.vy")):  # compiled once, for every fork
+        tests.contracts.chain.artifact(source.stem)
     WORK.mkdir(parents=True, exist_ok=True)
     results: dict[str, list[str]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     mutants = chosen(options)

@@ -7,16 +7,13 @@ are listed here: a new one that is on neither list fails.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 
 from millpond.api.app import create_app
 from millpond.api.openapi import document
-from millpond.api.settings import ApiSettings
-from millpond.store import Store
 from tests.api.staked import ANN, BOB, OPERATOR, POOL, Platform
 
 OPEN = {
@@ -103,20 +100,6 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, set[str]]]
         for method, operation in item.items():
             who = {name for way in operation.get("security", []) for name in way}
             yield method.upper(), path, who - {"signature"}
-
-
-@pytest.fixture
-async def platform(store: Store) -> Platform:
-    """Pools with a history, on each database."""
-    unhurried = ApiSettings(port=0, requests_per_minute=100_000)
-    return await (await Platform.make(store, unhurried)).with_history()
-
-
-@pytest.fixture
-async def client(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
-    """Of somebody on this machine."""
-    async with platform.client() as opened:
-        yield opened
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, headers: dict[str, str]) -> Any:

@@ -6,6 +6,7 @@ what wallets should have earned is computed beside it in rational numbers.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,13 +15,13 @@ import pytest
 from millpond.staking.rewards.claims import ClaimState
 from millpond.staking.rewards.claims import listed as claims_listed
 from millpond.staking.withdrawals.model import WithdrawalState
+from tests.campaigns.staking.rig import FAULTS, LIES
 from tests.campaigns.staking.site import (
     ANN,
     BEN,
     CONFIRMATIONS,
     CYD,
     DIRECT,
-    MINTED,
     ONE,
     OPERATOR,
     POOLS,
@@ -31,8 +32,10 @@ from tests.campaigns.staking.site import (
     open_site,
     write_config,
 )
+from tests.support.evm_faults import FaultProxy, other_logs
 from tests.support.evm_nodes import Node
 
+LONG = os.environ.get("MILLPOND_CAMPAIGN") == "long"
 STAKES = {
     DIRECT: {ANN: 100 * ONE, BEN: 50 * ONE + 1, CYD: 7 * ONE + 3},
     VAULT: {ANN: 30 * ONE, BEN: 11 * ONE + 9, CYD: 500 * ONE},
@@ -228,11 +231,55 @@ async def test_the_whole_way_of_a_stake_and_books_equal_to_the_chain(site: Site)
     assert site.failed == []
 
 
-@pytest.mark.parametrize("depth", range(1, 6))
 @pytest.mark.parametrize(
-    ("node", "store_url"), [("anvil", "sqlite"), ("hardhat", "sqlite")], indirect=True
+    ("node", "depth"),
+    [("anvil", depth) for depth in range(1, 6)]
+    + [("hardhat", depth) for depth in (range(1, 6) if LONG else (2, 4))],
+    indirect=["node"],
 )
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 async def test_a_reorg_at_every_step_changes_nothing_that_anybody_gets(
     site: Site, depth: int
 ) -> None:
+    # Two blocks are below the confirmation depth, three and more take back what was booked.
     await Story(site, depth).tell()
+
+
+@pytest.mark.parametrize("seed", range(10) if LONG else [1])
+@pytest.mark.parametrize(("node", "store_url"), [("anvil", "sqlite")], indirect=True)
+async def test_nodes_that_fail_at_random_delay_the_way_of_a_stake_and_change_nothing(
+    node: Node, store_url: str, tmp_path: Path, seed: int
+) -> None:
+    async with FaultProxy(node.url) as proxy:
+        text = write_config(tmp_path, node, store_url, urls=[proxy.url])
+        async with open_site(node, text, TravelClock(node)) as site:
+            await site.set_up()
+            proxy.chaos(seed, 0.03, FAULTS)
+            await Story(site, depth=seed % 5 + 1).tell()
+            assert site.failed != [], "there were faults"
+
+
+@pytest.mark.parametrize(("node", "store_url"), [("anvil", "sqlite")], indirect=True)
+async def test_one_lying_node_of_two_that_must_agree_can_delay_and_not_deceive(
+    node: Node, store_url: str, tmp_path: Path
+) -> None:
+    async with FaultProxy(node.url) as liar:
+        text = write_config(tmp_path, node, store_url, urls=[node.url, liar.url], quorum=2)
+        async with open_site(node, text, TravelClock(node)) as site:
+            await site.set_up()
+            # As long as it lies, nothing is believed, and people are told.
+            liar.inject(other_logs(times=None))
+            await site.deposit(ANN, DIRECT, STAKES[DIRECT][ANN])
+            site.node.mine(CONFIRMATIONS + 1)
+            for _ in range(5):
+                await site.turn()
+            assert await site.position(ANN) == (0, 0)
+            assert "evm_equivocation" in await site.alerts()
+            liar.clear()
+            site.send(ANN, site.contract(DIRECT), "withdraw", STAKES[DIRECT][ANN])
+            site.node.mine()
+            await site.confirm()
+            # And lies now and then only cost time.
+            liar.chaos(7, 0.02, LIES)
+            await Story(site).tell()
+            assert site.failed != [], "there were lies"

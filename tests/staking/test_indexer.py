@@ -10,11 +10,14 @@ import pytest
 from millpond.money.model import Transfer
 from millpond.staking import accounts
 from millpond.staking.checkpoints import load
+from millpond.staking.errors import PoolStandingError
 from millpond.staking.history import balances_before, booked_mark, changes_between
 from millpond.staking.positions import events_of, get_position, positions_of_wallet
+from millpond.staking.restarting import restart
 from millpond.staking.rewards.rows import last_posted
 from millpond.staking.settings import StakingSettings
 from millpond.store import Store
+from millpond.trail import Trail
 from tests.staking.chain import PaperChain, wallet
 from tests.staking.rig import Rig, rig_for
 from tests.staking.samples import CHAIN, TOKEN, direct_pool, vault_pool
@@ -275,7 +278,7 @@ async def test_any_story_ends_with_books_positions_and_chain_the_same(
 
 async def test_what_cannot_be_booked_stops_its_pool_and_no_other(store: Store) -> None:
     rig = await rig_for(store, [direct_pool(), vault_pool()])
-    rig.chain.emit("btcd-vault", "Claimed", account=A, amount=5, cumulative=5)
+    rig.chain.emit("btcd-vault", "RedeemPaid", id=1, receiver=A, assets=5)
     rig.chain.deposit(POOL, A, 100)
     rig.chain.mine(3)
     await rig.index()
@@ -285,14 +288,56 @@ async def test_what_cannot_be_booked_stops_its_pool_and_no_other(store: Store) -
         assert (await get_position(tx, POOL, A)).balance == 100
     assert (found[POOL].stopped, found["btcd-vault"].booked_number) == ("", -1)
     async with store.begin() as tx:
-        funds = accounts.reward_funds("btcd-vault", TOKEN.asset)
-        owed = accounts.rewards("btcd-vault", A, TOKEN.asset)
-        gift = Transfer("a", funds, owed, TOKEN.asset.amount(10), "test")
+        held = accounts.principal("btcd-vault", TOKEN.asset)
+        queued = accounts.queued("btcd-vault", TOKEN.asset)
+        gift = Transfer("a", held, queued, TOKEN.asset.amount(10), "test")
         await rig.ledger.post(tx, [gift])
-        await rig.indexer.restart(tx, "btcd-vault")
+        trail = Trail(rig.clock)
+        who = {"actor": "ann", "reason": "the queue is right now"}
+        why = await restart(tx, "btcd-vault", alerts=rig.alerts, trail=trail, **who)
+        (entry,) = await trail.read(tx)
+    assert entry.before == {"stopped": why}
+    assert (entry.actor, entry.action, entry.reason) == (
+        "ann",
+        "staking.restart",
+        "the queue is right now",
+    )
     await rig.index()
-    assert await rig.balance(owed) == 5
+    assert await rig.balance(queued) == 5
     assert await rig.open_alerts() == set()
+    async with store.begin() as tx:
+        with pytest.raises(PoolStandingError):
+            await restart(tx, "btcd-vault", alerts=rig.alerts, trail=trail, **who)
+
+
+async def test_rewards_that_left_for_somebody_who_is_owed_less_hold_up_nobody(
+    store: Store,
+) -> None:
+    """A stolen operator key posts a root of its own: the books follow, and say who lost."""
+    pool = vault_pool(pool_id=POOL)
+    rig = await rig_for(store, [pool])
+    owed = accounts.rewards(POOL, A, TOKEN.asset)
+    funds = accounts.reward_funds(POOL, TOKEN.asset)
+    reserve = accounts.reward_reserve(POOL, TOKEN.asset)
+    missing = accounts.shortfall(POOL, TOKEN.asset)
+    four = [funds, reserve, owed, missing]
+    rig.chain.mine(4)
+    rig.chain.emit(POOL, "Funded", sender=B, amount=1_000)
+    rig.chain.mine(3)
+    await rig.index()
+    async with store.begin() as tx:
+        part = Transfer("epoch", reserve, owed, TOKEN.asset.amount(30), "epoch")
+        await rig.ledger.post(tx, [part])
+    rig.chain.emit(POOL, "Claimed", account=A, amount=100, cumulative=100)
+    rig.chain.deposit(POOL, B, 7)
+    rig.chain.mine(3)
+    await rig.index()
+    assert [await rig.balance(a) for a in four] == [900, 970, 0, -70]
+    assert await rig.open_alerts() == {"staking_reward_overpaid"}
+    await rig.check()
+    rig.chain.reorg(3, keep=False)
+    await rig.index()
+    assert [await rig.balance(a) for a in four] == [1_000, 970, 30, 0]
 
 
 async def test_logs_missing_of_one_pool_hold_up_no_other(store: Store) -> None:

@@ -6,6 +6,8 @@ event can be found again and reversed by the opposite.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from millpond.money.accounts import Account
 from millpond.money.model import Kind, Posted, Transfer
 from millpond.staking import accounts
@@ -113,6 +115,21 @@ def defund(pool: StakingPool, event: Event, *, reserve: int) -> list[Transfer]:
         (accounts.reward_reserve(pool.pool_id, pool.asset), out, covered),
         (accounts.shortfall(pool.pool_id, pool.asset), out, event.amount - covered),
     )
+
+
+def reward(pool: StakingPool, transfer: Transfer, *, owed: int) -> list[Transfer]:
+    """Cut the booking of a reward that left into what was `owed`, and the rest as missing."""
+    surplus = transfer.amount.units - min(owed, transfer.amount.units)
+    if not surplus:
+        return [transfer]
+    missing = replace(
+        transfer,
+        id=derived_id("surplus", transfer.id),
+        debit=accounts.shortfall(pool.pool_id, pool.asset),
+        amount=pool.asset.amount(surplus),
+    )
+    rest = pool.asset.amount(transfer.amount.units - surplus)
+    return [missing] if not rest.units else [replace(transfer, amount=rest), missing]
 
 
 def _split(pool: StakingPool, event: Event, *parts: tuple[Account, Account, int]) -> list[Transfer]:

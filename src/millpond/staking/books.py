@@ -22,6 +22,7 @@ from millpond.staking.booking import (
     defund,
     fund,
     reversal,
+    reward,
     transfer_of,
 )
 from millpond.staking.errors import BooksConflictError
@@ -43,6 +44,7 @@ _FLOWS = {
 """What counts as coming in and going out, in the pool's token."""
 
 SHORTFALL_ALERT = "staking_reward_shortfall"
+OVERPAID_ALERT = "staking_reward_overpaid"
 REORG_ALERT = "staking_deep_reorg"
 
 
@@ -178,6 +180,10 @@ class Bookkeeper:
         if _is_batch_reward(event):
             await self._book_reward(tx, pool, event, queue)
             return
+        if event.kind is EventKind.REWARD_CLAIMED:
+            await queue.flush()
+            await self._post_reward(tx, pool, event, queue)
+            return
         answered = holds.answered_by(event)
         if answered is not None and event.kind is EventKind.SKIPPED:
             await queue.flush()
@@ -204,13 +210,37 @@ class Bookkeeper:
         reserved = None
         if event.kind in REWARD_PAYMENTS:
             reserved = await self._claims.reservation(tx, pool, event)
-        transfer = transfer_of(pool, event)
         if reserved is not None:
             await queue.resolve(Resolution(event.identity, reserved, reference=event.reference))
-        elif transfer is not None:
-            await queue.post(transfer)
+        else:
+            await self._post_reward(tx, pool, event, queue)
         await queue.flush()
         await self._claims.booked(tx, pool, event)
+
+    async def _post_reward(self, tx: Tx, pool: StakingPool, event: Event, queue: _Queue) -> None:
+        """Book rewards that left; what was owed to nobody is missing from the funds.
+
+        The chain has paid it, whatever the books say. To stand still instead would
+        hold up everybody's deposits and withdrawals for one wallet's surplus.
+        """
+        transfer = transfer_of(pool, event)
+        if transfer is None:
+            return
+        owed = (await self._ledger.balance(tx, transfer.debit)).available.units
+        parts = reward(pool, transfer, owed=max(0, owed))
+        for part in parts:
+            await queue.post(part)
+        surplus = sum(p.amount.units for p in parts if p.debit.name == accounts.SHORTFALL)
+        if surplus:
+            await self._alerts.raise_(
+                tx,
+                OVERPAID_ALERT,
+                pool.pool_id,
+                Severity.CRITICAL,
+                f"{pool.asset.amount(surplus)} of rewards left for {event.wallet},"
+                " to whom the books do not owe them; see who has the operator's key",
+                {"wallet": event.wallet, "amount": str(surplus), "tx_hash": event.tx_hash},
+            )
 
     async def _book_funding(self, tx: Tx, pool: StakingPool, event: Event, queue: _Queue) -> None:
         reserve = accounts.reward_reserve(pool.pool_id, pool.asset)

@@ -35,6 +35,12 @@ class BooksConflictError(ConflictError):
     code = "staking_books_conflict"
 
 
+class PoolStandingError(ConflictError):
+    """The pool is followed; there is nothing to let go on."""
+
+    code = "staking_pool_not_stopped"
+
+
 class WithdrawalNotFoundError(NotFoundError):
     """No withdrawal has that identifier."""
 

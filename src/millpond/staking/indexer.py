@@ -29,6 +29,7 @@ from millpond.staking.folding import Position, confirm, decode_logs, fold, see, 
 from millpond.staking.following import Advance, ChainReader, Follower, Undo
 from millpond.staking.model import Event, EventState
 from millpond.staking.pools import PoolKind, StakingPool, list_pools
+from millpond.staking.restarting import STOPPED_ALERT
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals import rows as withdrawal_rows
 from millpond.staking.withdrawals.model import Withdrawal
@@ -36,7 +37,6 @@ from millpond.store import Store, Tx
 from millpond.store.events import publish
 
 GAP_ALERT = "staking_chain_gap"
-STOPPED_ALERT = "staking_pool_stopped"
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,13 +117,6 @@ class Indexer:
                 break
         behind = await self._behind(chain_id)
         return msgspec.structs.replace(progress, behind=behind)
-
-    async def restart(self, tx: Tx, pool_id: str) -> None:
-        """Let a pool that stands still be followed again; a person looked."""
-        found = await checkpoints.load(tx, [pool_id], lock=True)
-        for checkpoint in found.values():
-            await checkpoints.save(tx, msgspec.structs.replace(checkpoint, stopped=""))
-            await self._alerts.clear(tx, STOPPED_ALERT, pool_id)
 
     async def _groups(self, chain_id: int) -> list[_Group]:
         """Pools that stand at the same block, together; those furthest behind first."""

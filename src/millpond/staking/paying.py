@@ -22,6 +22,7 @@ GAS_ALERT = "staking_gas_shortage"
 
 NO_GAS = "the hot wallet has not enough for gas; it waits"
 NOBODY = "the chain cannot be asked now"
+REFUSED = "the contract refuses to pay"
 
 
 class PayingChain(Protocol):
@@ -122,7 +123,7 @@ class Paying:
         try:
             await wallet.access.simulate(wallet.address, trial)
         except CallRevertedError as error:
-            reason = f"the contract refuses to pay {self._what}: {error.message}"
+            reason = f"{REFUSED} {self._what}: {error.message}"
             async with self._store.begin() as tx:
                 await self._alerts.raise_(
                     tx, self._refused_alert, pool.pool_id, Severity.CRITICAL, reason

@@ -134,7 +134,10 @@ def _of_vault(log: dict[str, Any]) -> list[tuple[str, int]]:
     if log["topics"][0] != TRANSFER:
         return []
     (amount,) = decode(["uint256"], bytes.fromhex(log["data"][2:]))
-    sides = [(_wallet(log["topics"][1]), -amount), (_wallet(log["topics"][2]), amount)]
+    giver, taker = (_wallet(topic) for topic in log["topics"][1:])
+    if giver == taker:
+        return []  # nothing moves
+    sides = [(giver, -amount), (taker, amount)]
     return [(wallet, change) for wallet, change in sides if wallet != ZERO]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
 import random
 import signal
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from millpond.chains.evm.operations import OperationEffect
-from millpond.chains.evm.tx import EvmTransactionHandler
+from millpond.chains.evm.tx import EvmEffect, EvmTransactionHandler
 from millpond.errors import MillpondError
 from millpond.intents import Intent, IntentState, Operator
 from millpond.intents.model import FINAL
@@ -106,12 +105,12 @@ class Rig:
         self.life = self.goal = 0
         self._names = 0
         rooms, transactions = site.rooms, site.room.transactions
-        effects = [
+        effects: list[EvmEffect] = [
             WithdrawalEffect(rooms.withdrawals, rooms.alerts),
             ClaimEffect(site.claims, rooms.alerts),
             QueueEffect(),
             PostingEffect(rooms.store, rooms.intents, rooms.alerts),
-            OperationEffect(site.clock),
+            OperationEffect(site.clock, rooms.store),
         ]
         handlers = [EvmTransactionHandler(transactions, effect) for effect in effects]
         self.person = Operator(rooms.intents, handlers)
@@ -146,10 +145,9 @@ class Rig:
         process.close()
         self.alive.remove(process)
         self.deaths[why] += 1
-        if os.environ.get("DEBUG_CAMPAIGN"):
-            print(
-                f"{time.monotonic():.1f} {why} {self.node.height()} {dict(self.acts)}", flush=True
-            )
+        print(
+            f"seed {self.seed}, life {self.life}: {why} at block {self.node.height()}", flush=True
+        )
 
     def end(self) -> None:
         """Kill whatever still runs."""

@@ -11,14 +11,13 @@ from millpond.chains.evm.types import Receipt
 from millpond.intents import Intent, Intents
 from millpond.risk import RiskEngine
 from millpond.staking import accounts
-from millpond.staking.books import Bookkeeper
-from millpond.staking.errors import BooksConflictError
+from millpond.staking.books import OVERPAID_ALERT, Bookkeeper
 from millpond.staking.model import Event, EventKind, EventState
 from millpond.staking.paying import GAS_ALERT, NO_GAS, HotWallet
 from millpond.staking.pools import create_pool
 from millpond.staking.rewards.claims import Claim, ClaimBooks, Claims, ClaimState, listed
 from millpond.staking.rewards.errors import ClaimRefusedError
-from millpond.staking.rewards.paying import KIND, REFUSED_ALERT, ClaimEffect, ClaimRun
+from millpond.staking.rewards.paying import BATCH, ClaimEffect, ClaimRun
 from millpond.store import Store
 from tests.staking.rewards.chain import ALICE, BOB, CAROL, E18, World, vault, wallet
 
@@ -30,6 +29,7 @@ class Gas:
 
     wei = 10**20
     refuses = ""
+    available = 10**30
 
     async def balance(self, address: str) -> int:
         return self.wei
@@ -40,6 +40,9 @@ class Gas:
     async def simulate(self, sender: str, call: Call) -> bytes:
         if self.refuses:
             raise CallRevertedError(self.refuses)
+        _, args = Contract.named("BatchPayout", call.to).decode_input(call.data)
+        if sum(args[2]) > self.available:
+            raise CallRevertedError("funds")
         return b""
 
 
@@ -79,7 +82,7 @@ class Desk:
         self.world.clock.advance(1)
         assert await self.run.run_pool(self.pool) == ""
         async with self.store.read() as tx:
-            return (await self.intents.listed(tx, kind=KIND))[0]
+            return (await self.intents.listed(tx, kind=BATCH.intent))[0]
 
     def event(self, kind: EventKind, who: str, amount: int, key: str, *, round_: int = 0) -> Event:
         self.world.seq += 1
@@ -226,7 +229,7 @@ async def test_a_batch_that_came_to_nothing_is_made_again_unless_it_may_yet_happ
     assert (await desk.now(claim)).state is ClaimState.FAILED
     assert await desk.owed(ALICE) == (A, A)
     async with desk.store.read() as tx:
-        assert await desk.world.alerts.find_open(tx, REFUSED_ALERT, desk.pool.pool_id)
+        assert await desk.world.alerts.find_open(tx, BATCH.refused_alert, desk.pool.pool_id)
     # It was mined after all: booked, although a new claim waits for the same money.
     again = await desk.ask(ALICE)
     await desk.book(desk.event(EventKind.REWARD_PAID, ALICE, A, key_of(third)))
@@ -235,9 +238,31 @@ async def test_a_batch_that_came_to_nothing_is_made_again_unless_it_may_yet_happ
     assert await desk.owed(ALICE) == (0, 0)
 
 
-async def test_a_payment_of_what_nobody_is_owed_stops_the_books(desk: Desk):
-    with pytest.raises(BooksConflictError):
-        await desk.book(desk.event(EventKind.REWARD_PAID, CAROL, 1, "0x" + "77" * 32))
+async def test_a_payment_of_what_nobody_is_owed_is_missing_from_the_funds(desk: Desk):
+    before = await desk.funds()
+    await desk.book(desk.event(EventKind.REWARD_PAID, CAROL, 1, "0x" + "77" * 32))
+    missing = accounts.shortfall(desk.pool.pool_id, desk.pool.asset)
+    async with desk.store.read() as tx:
+        assert (await desk.world.ledger.balance(tx, missing)).posted.units == -1
+        assert await desk.world.alerts.find_open(tx, OVERPAID_ALERT, desk.pool.pool_id)
+    assert await desk.funds() == before - 1
+
+
+async def test_a_claim_paid_twice_because_it_was_given_up_stops_nobody(desk: Desk):
+    await desk.ask(ALICE)
+    first = await desk.batch()
+    async with desk.store.begin() as tx:
+        given_up = msgspec.structs.replace(first, sends=1)
+        await desk.effect.release(tx, given_up, "given up")
+    again = await desk.ask(ALICE)
+    second = await desk.batch()
+    await desk.book(desk.event(EventKind.REWARD_PAID, ALICE, A, key_of(first)))
+    await desk.book(desk.event(EventKind.REWARD_PAID, ALICE, A, key_of(second), round_=1))
+    assert (await desk.now(again)).state is ClaimState.PAID
+    missing = accounts.shortfall(desk.pool.pool_id, desk.pool.asset)
+    async with desk.store.read() as tx:
+        assert (await desk.world.ledger.balance(tx, missing)).posted.units == -A
+    assert (await desk.owed(ALICE), await desk.funds()) == ((0, 0), 100 * E18 - 2 * A)
 
 
 async def test_a_shortage_of_gas_or_a_refusing_contract_lets_claims_wait(desk: Desk):
@@ -248,12 +273,26 @@ async def test_a_shortage_of_gas_or_a_refusing_contract_lets_claims_wait(desk: D
     assert "paused" in (await desk.run.run_once())[desk.pool.pool_id]
     async with desk.store.read() as tx:
         kinds = {alert.kind for alert in await desk.world.alerts.open(tx)}
-    assert kinds == {REFUSED_ALERT}
+    assert kinds == {BATCH.refused_alert}
     desk.gas.refuses = ""
     await desk.batch()
     assert (await desk.now(claim)).state is ClaimState.PROCESSING
     async with desk.store.read() as tx:
-        assert not await desk.world.alerts.open(tx, kinds={GAS_ALERT, REFUSED_ALERT})
+        assert not await desk.world.alerts.open(tx, kinds={GAS_ALERT, BATCH.refused_alert})
+
+
+async def test_a_claim_too_large_for_the_funds_does_not_hold_up_those_before_it(desk: Desk):
+    small, large = await desk.ask(BOB, E18), await desk.ask(ALICE)
+    desk.gas.available = 2 * E18
+    assert "funds" in await desk.run.run_pool(desk.pool)
+    assert (await desk.now(small)).state is ClaimState.PROCESSING
+    assert (await desk.now(large)).state is ClaimState.PENDING
+    async with desk.store.read() as tx:
+        assert len(await desk.intents.listed(tx, kind=BATCH.intent)) == 1
+        assert await desk.world.alerts.find_open(tx, BATCH.refused_alert, desk.pool.pool_id)
+    desk.gas.available = A
+    assert await desk.run.run_pool(desk.pool) == ""
+    assert (await desk.now(large)).state is ClaimState.PROCESSING
 
 
 async def test_people_see_why_their_claim_waits(desk: Desk):

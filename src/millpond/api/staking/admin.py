@@ -302,6 +302,6 @@ def _funding(pool_id: str, order: str, made: list[Operation]) -> models.Funding:
                 block_number=each.block_number,
                 reason=each.reason,
             )
-            for each in made
+            for each in sorted(made, key=lambda each: each.key)
         ],
     )

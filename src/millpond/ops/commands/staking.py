@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from millpond.ops.commands import stakinghand
 from millpond.ops.commands.common import (
     ActorOption,
     ChainOption,
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command("fund")(fund)
     group.command("status")(status)
     group.command("statement")(statement)
+    stakinghand.register(group)
     app.add_typer(group, name="staking")
 
 

@@ -29,13 +29,14 @@ async def audit_pools(store: Store, ledger: Ledger, chains: Mapping[int, ChainRe
         pools = await list_pools(tx)
     rows: list[Row] = []
     for pool in pools:
-        rows += await _audit(store, ledger, chains, pool)
+        rows += await audit_pool(store, ledger, chains, pool)
     return rows
 
 
-async def _audit(
+async def audit_pool(
     store: Store, ledger: Ledger, chains: Mapping[int, ChainReader], pool: StakingPool
 ) -> list[Row]:
+    """Compare one pool's books; the rows are about the pool or about wallets in it."""
     async with store.read() as tx:
         rows = await check_books(tx, ledger, pool)
         figures = await booked_figures(tx, ledger, pool)
