@@ -11,13 +11,25 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 
+def plain(text: str) -> str:
+    """Text that any database, terminal and log takes; what else it had becomes `?`.
+
+    Sentences quote nodes, contracts and users. A zero byte is an error to
+    PostgreSQL, a lone surrogate to UTF-8, and an escape sequence a command to a
+    terminal. Ends of lines stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
 class MillpondError(Exception):
     """An error with a stable code and a plain sentence.
 
     Attributes:
         code: Stable identifier of the kind of error.
         http_status: The status that an HTTP answer about it carries.
-        message: One plain sentence for a person.
+        message: One plain sentence for a person, as `plain` leaves it.
         details: Further facts, safe to show to whoever caused the error.
     """
 
@@ -25,6 +37,7 @@ class MillpondError(Exception):
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, **details: Any) -> None:
+        message = plain(message)
         super().__init__(message)
         self.message = message
         self.details = details

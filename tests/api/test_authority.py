@@ -7,16 +7,13 @@ are listed here: a new one that is on neither list fails.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 
 from millpond.api.app import create_app
 from millpond.api.openapi import document
-from millpond.api.settings import ApiSettings
-from millpond.store import Store
 from tests.api.staked import ANN, BOB, OPERATOR, POOL, Platform
 
 OPEN = {
@@ -105,18 +102,9 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, set[str]]]
             yield method.upper(), path, who - {"signature"}
 
 
-@pytest.fixture
-async def platform(store: Store) -> Platform:
-    """Pools with a history, on each database."""
-    unhurried = ApiSettings(port=0, requests_per_minute=100_000)
-    return await (await Platform.make(store, unhurried)).with_history()
-
-
-@pytest.fixture
-async def client(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
-    """Of somebody on this machine."""
-    async with platform.client() as opened:
-        yield opened
+def described_by(platform: Platform) -> dict[str, Any]:
+    app: Any = create_app(platform.deps).inner
+    return document(app)
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, headers: dict[str, str]) -> Any:
@@ -133,7 +121,7 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, headers: dict[s
 
 
 async def test_every_operation_says_who_may_use_it(platform: Platform):
-    described = document(create_app(platform.deps).inner)
+    described = described_by(platform)
     without = {f"{method} {path}" for method, path, who in operations(described) if not who}
     assert without == OPEN
     for method, path, who in operations(described):
@@ -146,7 +134,7 @@ async def test_every_operation_says_who_may_use_it(platform: Platform):
 async def test_each_is_open_to_those_whom_it_names_and_closed_to_others(
     platform: Platform, client: httpx.AsyncClient
 ):
-    described = document(create_app(platform.deps).inner)
+    described = described_by(platform)
     own, other = [await platform.sign_in(client, who) for who in (ANN, BOB)]
     callers: dict[str, dict[str, str]] = {
         "nobody": {},
@@ -178,7 +166,7 @@ async def test_each_is_open_to_those_whom_it_names_and_closed_to_others(
 async def test_the_operators_acts_are_on_the_trail_under_a_name(
     platform: Platform, client: httpx.AsyncClient
 ):
-    described = document(create_app(platform.deps).inner)
+    described = described_by(platform)
     headers = OPERATOR | {"millpond-actor": "carol@ops"}
     acts = [
         (method, path)
@@ -187,7 +175,7 @@ async def test_the_operators_acts_are_on_the_trail_under_a_name(
         and f"{method} {path}" not in OPEN | MINERS
         and not path.endswith("/deposit")
     ]
-    done = 0
+    done, after = 0, []
     for method, path in acts:
         before = (await client.get("/api/admin/trail", headers=OPERATOR)).json()["items"]
         answer = await ask(client, method, path, headers)

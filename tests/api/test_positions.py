@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import pytest
 
 from millpond.chains.evm.messages import MAGIC
 from millpond.risk import Limits, Scope
 from millpond.staking.withdrawals import rows as withdrawal_rows
-from millpond.store import Store
 from tests.api.real_pool import ANN as MINER
 from tests.api.staked import ANN, BOB, EVE, HOST, ONE, OPERATOR, POOL, VAULT, Platform, Staker
-
-
-@pytest.fixture
-async def platform(store: Store) -> Platform:
-    """Pools with a history, on each database."""
-    return await (await Platform.make(store)).with_history()
-
-
-@pytest.fixture
-async def client(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
-    """Of somebody on this machine."""
-    async with platform.client() as opened:
-        yield opened
 
 
 async def challenge(client: httpx.AsyncClient, wallet: str, **body: Any) -> dict[str, Any]:
@@ -178,24 +162,25 @@ async def test_a_deposit_is_tried_out_and_answered_with_what_to_sign(
     assert (await client.post(path, json=other, headers=own)).status_code == 403
 
 
-async def test_what_the_limits_refuse_is_written_down_though_nothing_else_is(
-    platform: Platform, client: httpx.AsyncClient
-):
-    async with platform.store.begin() as tx:
-        await platform.rooms.risk.set_limits(
-            tx, "test", Scope.pool(POOL), "BTCD", Limits(withdrawal_cap=ONE, deposit_cap=ONE)
-        )
-    own = await platform.sign_in(client, ANN)
-    for act, code in (("deposit", "risk_deposit_cap"), ("withdraw", "risk_withdrawal_cap")):
-        answer = await client.post(f"/api/pools/{POOL}/{act}", json={"amount": "2"}, headers=own)
-        assert (answer.status_code, answer.json()["code"]) == (409, code)
-    found = (await client.get("/api/admin/violations", headers=OPERATOR)).json()["items"]
-    assert {(each["rule"], each["user"]) for each in found} == {
-        ("withdrawal_cap", ANN.address),
-        ("deposit_cap", ANN.address),
-    }
-    gauges = (await client.get(f"/api/pools/{POOL}/risk")).json()["limits"][0]["gauges"]
-    assert {gauge["rule"] for gauge in gauges} >= {"withdrawal_cap", "deposit_cap"}
+async def test_what_the_limits_refuse_is_written_down_though_nothing_else_is(either: Platform):
+    async with either.client() as client:
+        async with either.store.begin() as tx:
+            await either.rooms.risk.set_limits(
+                tx, "test", Scope.pool(POOL), "BTCD", Limits(withdrawal_cap=ONE, deposit_cap=ONE)
+            )
+        own = await either.sign_in(client, ANN)
+        for act, code in (("deposit", "risk_deposit_cap"), ("withdraw", "risk_withdrawal_cap")):
+            answer = await client.post(
+                f"/api/pools/{POOL}/{act}", json={"amount": "2"}, headers=own
+            )
+            assert (answer.status_code, answer.json()["code"]) == (409, code)
+        found = (await client.get("/api/admin/violations", headers=OPERATOR)).json()["items"]
+        assert {(each["rule"], each["user"]) for each in found} == {
+            ("withdrawal_cap", ANN.address),
+            ("deposit_cap", ANN.address),
+        }
+        gauges = (await client.get(f"/api/pools/{POOL}/risk")).json()["limits"][0]["gauges"]
+        assert {gauge["rule"] for gauge in gauges} >= {"withdrawal_cap", "deposit_cap"}
 
 
 async def asked(client: httpx.AsyncClient, path: str, body: Any, headers: Any, key: str) -> Any:
@@ -206,68 +191,68 @@ async def asked(client: httpx.AsyncClient, path: str, body: Any, headers: Any, k
     )
 
 
-async def test_a_withdrawal_is_asked_for_once_under_a_key(
-    platform: Platform, client: httpx.AsyncClient
-):
-    own = await platform.sign_in(client, ANN)
-    path = f"/api/pools/{POOL}/withdraw"
-    first = await asked(client, path, {"amount": "100"}, own, "k1")
-    again = await asked(client, path, {"amount": "100"}, own, "k1")
-    changed = await asked(client, path, {"amount": "50"}, own, "k1")
-    assert first.status_code == again.status_code == 201
-    assert first.content == again.content
-    assert again.headers["idempotency-replayed"] == "true"
-    assert changed.json()["code"] == "idempotency_key_reused"
-    second = await client.post(
-        "/api/pool/withdraw", json={"pool_id": POOL, "amount": "5"}, headers=own
-    )
-    assert second.json()["code"] == "staking_withdrawal_open"
-    balance = await client.get(f"/api/pools/{POOL}/balance/{ANN.address}", headers=own)
-    assert balance.json()["reserved"]["units"] == str(100 * ONE)
-    listed = await client.get(f"/api/pools/{POOL}/withdrawals/{ANN.address}", headers=own)
-    assert listed.json()["items"] == [first.json()["withdrawal"]]
-    queue = await client.get("/api/admin/withdrawals?status=pending", headers=OPERATOR)
-    assert queue.json()["items"] == listed.json()["items"]
-    cancelled = await client.post(
-        f"/api/admin/withdrawals/{first.json()['withdrawal']['id']}/cancel",
-        json={"reason": "asked by phone"},
-        headers=OPERATOR,
-    )
-    assert cancelled.json()["state"] == "failed"
-    balance = await client.get(f"/api/pools/{POOL}/balance/{ANN.address}", headers=own)
-    assert balance.json()["available"]["units"] == str(300 * ONE)
-
-
-async def test_a_signed_request_moves_a_position_once(
-    platform: Platform, client: httpx.AsyncClient
-):
-    body = json.dumps({"wallet": ANN.address, "amount": "7"}).encode()
-    path = f"/api/v1/pools/{POOL}/withdraw"
-    now_ms = platform.mining.clock.now_ms()
-    pool, vault = platform.pools[POOL], platform.pools[VAULT]
-
-    def signed(who: Staker, **changes: Any) -> dict[str, str]:
-        values: dict[str, Any] = {"at_ms": now_ms, "nonce": "n" * 20} | changes
-        return who.headers(
-            values.pop("pool", pool), values.pop("action", "POST withdraw"), body, **values
+async def test_a_withdrawal_is_asked_for_once_under_a_key(either: Platform):
+    async with either.client() as client:
+        own = await either.sign_in(client, ANN)
+        path = f"/api/pools/{POOL}/withdraw"
+        first = await asked(client, path, {"amount": "100"}, own, "k1")
+        again = await asked(client, path, {"amount": "100"}, own, "k1")
+        changed = await asked(client, path, {"amount": "50"}, own, "k1")
+        assert first.status_code == again.status_code == 201
+        assert first.content == again.content
+        assert again.headers["idempotency-replayed"] == "true"
+        assert changed.json()["code"] == "idempotency_key_reused"
+        second = await client.post(
+            "/api/pool/withdraw", json={"pool_id": POOL, "amount": "5"}, headers=own
         )
+        assert second.json()["code"] == "staking_withdrawal_open"
+        balance = await client.get(f"/api/pools/{POOL}/balance/{ANN.address}", headers=own)
+        assert balance.json()["reserved"]["units"] == str(100 * ONE)
+        listed = await client.get(f"/api/pools/{POOL}/withdrawals/{ANN.address}", headers=own)
+        assert listed.json()["items"] == [first.json()["withdrawal"]]
+        queue = await client.get("/api/admin/withdrawals?status=pending", headers=OPERATOR)
+        assert queue.json()["items"] == listed.json()["items"]
+        cancelled = await client.post(
+            f"/api/admin/withdrawals/{first.json()['withdrawal']['id']}/cancel",
+            json={"reason": "asked by phone"},
+            headers=OPERATOR,
+        )
+        assert cancelled.json()["state"] == "failed"
+        balance = await client.get(f"/api/pools/{POOL}/balance/{ANN.address}", headers=own)
+        assert balance.json()["available"]["units"] == str(300 * ONE)
 
-    wrong = [
-        signed(EVE),
-        signed(ANN, pool=vault),
-        signed(ANN, action="POST claim"),
-        signed(ANN, at_ms=now_ms - 301_000),
-        signed(ANN) | {"millpond-nonce": "m" * 20},
-    ]
-    for headers in wrong:
-        assert (await client.post(path, content=body, headers=headers)).status_code == 401
-    assert (await client.post(path, content=body + b" ", headers=signed(ANN))).status_code == 401
-    done = await client.post(path, content=body, headers=signed(ANN))
-    assert done.status_code == 201, done.text
-    again = await client.post(path, content=body, headers=signed(ANN))
-    assert again.json()["code"] == "nonce_used"
-    async with platform.store.read() as tx:
-        assert len(await withdrawal_rows.listed(tx, pool_id=POOL)) == 1
+
+async def test_a_signed_request_moves_a_position_once(either: Platform):
+    async with either.client() as client:
+        body = json.dumps({"wallet": ANN.address, "amount": "7"}).encode()
+        path = f"/api/v1/pools/{POOL}/withdraw"
+        now_ms = either.mining.clock.now_ms()
+        pool, vault = either.pools[POOL], either.pools[VAULT]
+
+        def signed(who: Staker, **changes: Any) -> dict[str, str]:
+            values: dict[str, Any] = {"at_ms": now_ms, "nonce": "n" * 20} | changes
+            return who.headers(
+                values.pop("pool", pool), values.pop("action", "POST withdraw"), body, **values
+            )
+
+        wrong = [
+            signed(EVE),
+            signed(ANN, pool=vault),
+            signed(ANN, action="POST claim"),
+            signed(ANN, at_ms=now_ms - 301_000),
+            signed(ANN) | {"millpond-nonce": "m" * 20},
+        ]
+        for headers in wrong:
+            assert (await client.post(path, content=body, headers=headers)).status_code == 401
+        assert (
+            await client.post(path, content=body + b" ", headers=signed(ANN))
+        ).status_code == 401
+        done = await client.post(path, content=body, headers=signed(ANN))
+        assert done.status_code == 201, done.text
+        again = await client.post(path, content=body, headers=signed(ANN))
+        assert again.json()["code"] == "nonce_used"
+        async with either.store.read() as tx:
+            assert len(await withdrawal_rows.listed(tx, pool_id=POOL)) == 1
 
 
 async def test_leaving_by_oneself_is_a_transaction_to_sign(
@@ -284,18 +269,17 @@ async def test_leaving_by_oneself_is_a_transaction_to_sign(
         assert await withdrawal_rows.listed(tx) == []
 
 
-async def test_rewards_are_claimed_once_and_a_vaults_need_a_root_on_chain(
-    platform: Platform, client: httpx.AsyncClient
-):
-    own = await platform.sign_in(client, ANN)
-    path = f"/api/pools/{POOL}/rewards/claim"
-    first = await client.post(path, json={}, headers=own)
-    again = await client.post(path, json={}, headers=own)
-    assert first.status_code == again.status_code == 201
-    assert first.json()["claim"] == again.json()["claim"]
-    rewards = (await client.get(f"/api/pools/{POOL}/rewards/{ANN.address}", headers=own)).json()
-    assert (rewards["claimable"]["units"], rewards["claiming"]) == ("0", rewards["earned"])
-    listed = await client.get(f"/api/pools/{POOL}/claims/{ANN.address}", headers=own)
-    assert listed.json()["items"] == [first.json()["claim"]]
-    vault = await client.post(f"/api/pools/{VAULT}/rewards/claim", json={}, headers=own)
-    assert (vault.status_code, vault.json()["code"]) == (404, "staking_no_rewards")
+async def test_rewards_are_claimed_once_and_a_vaults_need_a_root_on_chain(either: Platform):
+    async with either.client() as client:
+        own = await either.sign_in(client, ANN)
+        path = f"/api/pools/{POOL}/rewards/claim"
+        first = await client.post(path, json={}, headers=own)
+        again = await client.post(path, json={}, headers=own)
+        assert first.status_code == again.status_code == 201
+        assert first.json()["claim"] == again.json()["claim"]
+        rewards = (await client.get(f"/api/pools/{POOL}/rewards/{ANN.address}", headers=own)).json()
+        assert (rewards["claimable"]["units"], rewards["claiming"]) == ("0", rewards["earned"])
+        listed = await client.get(f"/api/pools/{POOL}/claims/{ANN.address}", headers=own)
+        assert listed.json()["items"] == [first.json()["claim"]]
+        vault = await client.post(f"/api/pools/{VAULT}/rewards/claim", json={}, headers=own)
+        assert (vault.status_code, vault.json()["code"]) == (404, "staking_no_rewards")

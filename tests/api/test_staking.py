@@ -5,19 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-import pytest
 
 from millpond.staking.rewards.merkle import proves
 from millpond.staking.rewards.statement import statement_hash
-from millpond.store import Store
 from tests.api.staked import ANN, BOB, EVE, ONE, POOL, VAULT, Platform
 from tests.mining.share_log import POOL as MINING
-
-
-@pytest.fixture
-async def platform(store: Store) -> Platform:
-    """Pools with a history, on each database."""
-    return await (await Platform.make(store)).with_history()
 
 
 async def get(client: httpx.AsyncClient, path: str, status: int = 200, **options: Any) -> Any:
@@ -43,8 +35,8 @@ async def test_one_list_has_the_pools_of_both_products(platform: Platform):
     assert problem["code"] == "not_found"
 
 
-async def test_a_pool_states_its_terms_and_true_figures(platform: Platform):
-    async with platform.client() as client:
+async def test_a_pool_states_its_terms_and_true_figures(either: Platform):
+    async with either.client() as client:
         pool = await get(client, f"pool/btcd/info/{POOL}")
         assert pool == await get(client, f"pools/{POOL}")
         vault = await get(client, f"pool/BTCD/info/{VAULT}")
@@ -83,8 +75,8 @@ async def test_what_the_chain_says_of_a_wallet_is_for_all(platform: Platform):
     ]
 
 
-async def test_statements_are_the_bytes_that_their_hash_names(platform: Platform):
-    async with platform.client() as client:
+async def test_statements_are_the_bytes_that_their_hash_names(either: Platform):
+    async with either.client() as client:
         epochs = (await get(client, f"pools/{POOL}/epochs"))["items"]
         newest = epochs[0]
         assert await get(client, f"pools/{POOL}/epochs/{newest['epoch']}") == newest

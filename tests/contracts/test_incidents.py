@@ -61,6 +61,42 @@ def test_a_flash_stake_leaves_with_what_it_brought(world: World) -> None:
     assert vault.call("previewRedeem", vault.call("balanceOf", world.alice)) == 100 * TOKEN
 
 
+def test_a_flash_stake_in_the_direct_pool_leaves_with_what_it_brought(world: World) -> None:
+    """In and out of one transaction: both events carry the same time, so nothing was earned."""
+    flash = world.chain.deploy("Caller")
+    pool = world.pool()
+    world.give(world.alice, 100 * TOKEN, pool)
+    pool.send(world.alice, "deposit", 100 * TOKEN)
+    world.give(flash, 10_000 * TOKEN)
+    flash.send(world.mallory, "run", world.token, world.token.data("approve", pool, 10_000 * TOKEN))
+    calls = [pool.data(name, 10_000 * TOKEN) for name in ("deposit", "withdraw")]
+    receipt = flash.send(world.mallory, "run_twice", pool, *calls)
+    assert [event.name for event in receipt.events if event.address == pool.address] == [
+        "Deposited",
+        "Withdrawn",
+    ]
+    assert world.balance(flash) == 10_000 * TOKEN
+    assert pool.call("total_staked") == pool.call("balance_of", world.alice) == 100 * TOKEN
+
+
+@pytest.mark.parametrize("steps", [1, 60])
+def test_rounding_repeated_pays_for_nobody(steps: int, world: World) -> None:
+    """Stealth donation: a lone holder leaves units behind, one exit at a time, to lift the rate."""
+    vault = world.vault()
+    world.give(world.mallory, 1000, vault)
+    world.give(world.alice, 1000, vault)
+    vault.send(world.mallory, "mint", 3 * 10**6 // 2, world.mallory)
+    for _ in range(steps):
+        vault.send(world.mallory, "mint", 1, world.mallory)
+        vault.send(world.mallory, "redeem", 10**6, world.mallory, world.mallory)
+        vault.send(world.mallory, "mint", 10**6, world.mallory)
+    vault.send(world.alice, "deposit", 1000, world.alice)
+    assert vault.call("maxWithdraw", world.alice) >= 998
+    left = vault.call("maxRedeem", world.mallory)
+    vault.send(world.mallory, "redeem", left, world.mallory, world.mallory)
+    assert world.balance(world.mallory) <= 1000
+
+
 def test_rewards_smaller_than_the_number_of_stakers_are_not_lost(world: World) -> None:
     """Truncation: what an epoch cannot split is carried, and every unit is claimed in the end."""
     distributor = world.distributor()
@@ -188,6 +224,29 @@ def test_a_callback_cannot_enter_the_payout_again(inner: str, odd_world: World) 
         assert caller.call("succeeded") is False
     assert (payout.call("available"), payout.call("owed")) == (350, 0)
     assert world.balance(payout) == 350
+
+
+@pytest.mark.parametrize("inner", ["fund", "defund", "post_epoch", "claim", "funded", "root"])
+def test_a_callback_cannot_enter_the_distributor_again(inner: str, odd_world: World) -> None:
+    """Nested, each funding would also count what the other one brought."""
+    world = odd_world
+    caller = _hostile(world)
+    made = world.chain.deploy("RewardDistributor", world.token, world.token, caller, caller, caller)
+    _through(world, caller, world.token, "approve", made, 1000)
+    root, proofs = tree({caller.address: 100, world.bob: 5})
+    _through(world, caller, made, "fund", 200)
+    _through(world, caller, made, "post_epoch", 1, root, 105, bytes(32))
+    args = {
+        "fund": (50,),
+        "defund": (1, caller),
+        "post_epoch": (2, root, 0, bytes(32)),
+        "claim": (caller.address, 100, proofs[caller.address]),
+    }
+    caller.send(world.mallory, "arm", made, made.data(inner, *args.get(inner, ())))
+    _through(world, caller, made, "fund", 100)
+    assert caller.call("armed") is False
+    assert caller.call("succeeded") is False
+    assert made.call("funded") == world.balance(made) == 300
 
 
 def test_a_callback_claims_no_reward_twice(odd_world: World) -> None:

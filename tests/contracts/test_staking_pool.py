@@ -30,6 +30,20 @@ def _books(pool: Deployed, *users: str) -> list[int]:
     return [pool.call("balance_of", user) for user in users] + [pool.call("total_staked")]
 
 
+def test_a_user_whose_payment_burns_gas_burns_no_more_than_one_payment_may(
+    odd_pool: Deployed, odd_world: World
+) -> None:
+    world = odd_world
+    for user in world.users:
+        odd_pool.send(user, "deposit", 100)
+    odd(world, world.alice, hungry=True)
+    args = (batch(1), list(world.users), [60, 60, 60])
+    receipt = odd_pool.send(world.operator, "pay_withdrawals", *args, gas=3_000_000)
+    assert [event["user"] for event in receipt.named("WithdrawalSkipped")] == [world.alice]
+    assert [event["user"] for event in receipt.named("Withdrawn")] == [world.bob, world.carol]
+    assert receipt.gas_used < 400_000
+
+
 def test_it_knows_its_asset_and_takes_only_a_contract(pool: Deployed, world: World) -> None:
     assert pool.call("asset") == world.token.address
     with refused("not a contract"):

@@ -12,6 +12,7 @@ from millpond.clock import SeededEntropy
 from millpond.intents import Intent, Intents
 from millpond.risk import Limits, RiskEngine, RiskRefusedError, Scope
 from millpond.staking import accounts
+from millpond.staking.batches import payload_of
 from millpond.staking.errors import (
     StakeTooSmallError,
     WithdrawalOpenError,
@@ -22,7 +23,7 @@ from millpond.staking.paying import NO_GAS, HotWallet
 from millpond.staking.pools import PoolState, change_pool
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals import rows
-from millpond.staking.withdrawals.effect import WithdrawalEffect, payload_of
+from millpond.staking.withdrawals.effect import WithdrawalEffect
 from millpond.staking.withdrawals.model import Withdrawal, WithdrawalState
 from millpond.staking.withdrawals.run import WithdrawalRun
 from millpond.staking.withdrawals.service import Withdrawals

@@ -20,6 +20,7 @@ from millpond.tasks import (
     TaskStatus,
     current_lease,
     list_tasks,
+    rows,
     run_now,
     still_ours,
 )
@@ -171,6 +172,47 @@ async def test_terms_that_change_are_taken_over_and_a_long_wait_is_cut(scene: Sc
     status = await scene.status()
     assert (status.interval_ms, status.next_ms) == (60_000, scene.clock.now_ms() + 60_000)
     assert status.runs == 1
+
+
+@pytest.mark.parametrize("error", [UnavailableError, RuntimeError])
+async def test_an_error_in_words_that_no_database_takes_is_written_all_the_same(
+    scene: Scene, error: type[Exception]
+):
+    async def bad() -> None:
+        raise error("a node said \0 and \ud800 and \x1b[2J")
+
+    ran = await scene.process("w1", Task("pool-sync", 60, 0, bad)).run_once()
+    assert ran is not None
+    assert not ran.lost
+    status = await scene.status()
+    assert status.last_error.endswith("a node said ? and ? and ?[2J")
+    assert not status.running
+
+
+def ahead_of(scene: Scene) -> Scheduler:
+    """A process whose clock is a day ahead, until somebody puts it right."""
+    clock = ManualClock(scene.clock.now_ms() + 86_400_000)
+    return Scheduler(scene.store, clock, SeededEntropy(7), "w1", [scene.task])
+
+
+async def test_a_clock_put_right_while_the_process_lives_costs_no_day(scene: Scene):
+    late = scene.process("w2")
+    await late.register()
+    assert await late.run_once() is not None
+    assert await ahead_of(scene).run_once() is not None
+    assert await late.run_once() is not None
+    assert await late.run_once() is None
+
+
+async def test_a_process_that_died_while_its_clock_was_ahead_is_followed(scene: Scene):
+    late = scene.process("w2")
+    await late.register()
+    async with scene.store.begin() as tx:
+        task = {"pool-sync": scene.task}
+        ahead_ms = scene.clock.now_ms() + 86_400_000
+        assert await rows.claim(tx, task, "w1", now_ms=ahead_ms, uniform=0.0) is not None
+    assert await late.run_once() is not None
+    assert (await scene.status()).failures == 1
 
 
 async def test_a_claim_that_was_lost_guards_what_its_run_writes(scene: Scene):

@@ -11,14 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 
+from millpond.alerts import Severity
 from millpond.chains.evm.contracts import Contract
 from millpond.staking.pools import PoolKind
 from tests.support.evm_nodes import ACCOUNTS
 from tests.web.browser_wallet import BrowserWallet
 from tests.web.looking import CONTRAST, PHONE, WIDE, fits
-from tests.web.staking_world import ANN, BEN, DIRECT, ONE, VAULT, World, staking_world
-
-STEP_DONE = '[data-step="{}"][data-state="done"]'
+from tests.web.staking_world import ANN, BEN, DIRECT, KEY, ONE, VAULT, World, staking_world
 
 
 @dataclass
@@ -34,7 +33,8 @@ class Seen:
 
     def hear(self, message: ConsoleMessage) -> None:
         # The browser itself notes each answer of the API that is a refusal.
-        expected = self.refusals and "/api/v1/" in message.location.get("url", "")
+        url = message.location.get("url", "")
+        expected = self.refusals and urlsplit(url).path.startswith(("/api/v1/", "/admin/live"))
         if message.type == "error" and not expected:
             self.faults.append(message.text)
 
@@ -69,10 +69,6 @@ class Seen:
     @property
     def outcome(self) -> Locator:
         return self.page.locator("#mine .outcome")
-
-    async def shot(self, name: str) -> None:
-        """For a person who wants to look: never used by a test that is kept."""
-        await self.page.screenshot(path=name, full_page=True)
 
 
 @contextlib.asynccontextmanager
@@ -124,9 +120,8 @@ async def test_a_stake_from_the_first_click_to_the_last_payment(
         await expect(s.page.locator("#pool-events tbody tr").first).to_contain_text("Deposit")
 
         await world.reward()
-        await expect(s.page.locator("#pool-epochs tbody tr").first).to_contain_text(
-            "2 BTCD", timeout=40_000
-        )
+        await s.page.reload()
+        await expect(s.page.locator("#pool-epochs tbody tr").first).to_contain_text("2 BTCD")
         await s.page.get_by_role("button", name="Sign in to see requests under way").click()
         await expect(s.figure("claimable")).not_to_have_attribute("data-amount", "0")
         earned = float(await s.figure("claimable").get_attribute("data-amount") or 0)
@@ -150,7 +145,7 @@ async def test_a_stake_from_the_first_click_to_the_last_payment(
         await expect(s.outcome).to_contain_text("Confirmed")
         await expect(s.figure("staked")).to_contain_text("0 BTCD")
         assert world.tokens(ANN) / ONE == pytest.approx(1_000 + earned)
-        assert s.wallet.asked.count("personal_sign") == 2, "one session a page"
+        assert s.wallet.asked.count("personal_sign") == 2, "one session a page load that acts"
 
 
 async def test_a_vault_on_a_phone(chromium: Browser, tmp_path: Path, sqlite_template: Path):
@@ -249,29 +244,106 @@ async def test_what_goes_wrong_is_said_in_plain_words(
         await expect(s.page.get_by_role("button", name="Connect wallet")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
 async def test_staking_reads_without_scripts_and_has_contrast(
-    chromium: Browser, tmp_path: Path, sqlite_template: Path, scheme: str
+    chromium: Browser, tmp_path: Path, sqlite_template: Path
 ):
     async with staking_world(tmp_path, sqlite_template, (PoolKind.DIRECT,)) as world:
         world.stake(BEN, DIRECT, 40)
         await world.confirm()
         await world.reward()
         paths = ["/staking", f"/staking/{DIRECT}", f"/staking/wallets/{ACCOUNTS[BEN].address}"]
-        async with seen(chromium, world, PHONE, scheme=scheme, scripts=False) as s:
+        async with seen(chromium, world, PHONE, scripts=False) as s:
             for path in paths:
                 await s.go(path)
                 assert await fits(s.page)
                 assert "40 BTCD" in await s.page.inner_text("main")
                 buttons = await s.page.locator("main button:visible").count()
                 assert buttons == (1 if path == "/staking" else 0), "no control that does nothing"
-        async with seen(chromium, world, WIDE, scheme=scheme) as s:
+        async with seen(chromium, world) as s:
             for path in paths:
-                await s.go(path)
-                assert await s.page.evaluate(CONTRAST) == []
+                for scheme in ("dark", "light"):
+                    await s.page.emulate_media(color_scheme=scheme)
+                    await s.go(path)
+                    assert await s.page.evaluate(CONTRAST) == []
             await s.go(f"/staking/{DIRECT}")
             async with s.page.expect_download() as download:
                 await s.page.get_by_role("link", name="Download").first.click()
             name = (await download.value).suggested_filename
             assert name.startswith(DIRECT)
             assert name.endswith(".json")
+
+
+async def test_the_operator_pauses_a_pool_and_everybody_sees_it(
+    chromium: Browser, tmp_path: Path, sqlite_template: Path
+):
+    async with (
+        staking_world(tmp_path, sqlite_template, (PoolKind.DIRECT,)) as world,
+        seen(chromium, world) as user,
+        seen(chromium, world, PHONE, scheme="light") as s,
+    ):
+        user.refusals = s.refusals = True
+        async with world.store.begin() as tx:
+            await world.rooms.alerts.raise_(
+                tx, "oracle_stale", "BTCD/USD", Severity.WARNING, "the feed is two hours old"
+            )
+        await user.connect(DIRECT)
+        await s.go("/admin")
+        await enter(s, "wrong")
+        await expect(s.page.get_by_role("alert")).to_contain_text("not the operator's key")
+        await enter(s, KEY)
+
+        pool = s.page.locator(f"#admin-{DIRECT}")
+        await pool.locator("summary", has_text="Pause").click()
+        await pool.get_by_label("Reason").first.fill("we look into something")
+        await pool.get_by_label("Until").select_option("3600")
+        await pool.get_by_role("button", name="Pause").click()
+        await expect(s.page.locator("#desk-said")).to_contain_text("Paused.")
+        await expect(user.page.locator("#pool-top")).to_contain_text("We look into something.")
+        await expect(user.page.locator("#pool-top")).to_contain_text("Withdrawals stay open")
+        deposit = user.page.locator('form[data-act="deposit"]')
+        await expect(deposit.get_by_role("button", name="Deposit")).to_be_disabled()
+        await expect(deposit).to_contain_text("takes no deposits now")
+
+        await pool.locator("summary", has_text="Resume").click()
+        await (
+            pool.get_by_role("button", name="Resume")
+            .locator("xpath=ancestor::form")
+            .get_by_label("Reason")
+            .fill("it was nothing")
+        )
+        await pool.get_by_role("button", name="Resume").click()
+        await expect(s.page.locator("#desk-said")).to_contain_text("Resumed.")
+        await expect(deposit.get_by_role("button", name="Deposit")).to_be_enabled()
+
+        await pool.locator("summary", has_text="Limits").click()
+        await pool.get_by_label("A single deposit").fill(str(10 * ONE))
+        form = pool.locator("form[data-limits]")
+        await form.get_by_label("Reason").fill("carefully at first")
+        await form.get_by_role("button", name="Set the limits").click()
+        await expect(s.page.locator("#desk-said")).to_contain_text("Limits set.")
+        await user.fill("deposit", "50", "Deposit")
+        await expect(user.outcome).to_contain_text("10")
+        assert await fits(s.page)
+
+        for part, words in {
+            "Risk": "deposit cap",
+            "Alerts": "The feed is two hours old.",
+            "Prices": "No price is configured",
+            "Tasks": "no task is known",
+            "Trail": "it was nothing",
+        }.items():
+            await s.page.get_by_role("button", name=part, exact=True).click()
+            await expect(s.page.locator("#desk-body")).to_contain_text(words)
+            assert await fits(s.page), part
+            assert await s.page.evaluate(CONTRAST) == []
+        await s.page.get_by_role("button", name="Alerts", exact=True).click()
+        await s.page.get_by_role("button", name="Acknowledge oracle_stale of BTCD/USD").click()
+        await expect(s.page.locator("#desk-body")).to_contain_text("operator:ann")
+        await s.page.get_by_role("button", name="Forget the key").click()
+        await expect(s.page.locator("#desk-body")).to_be_empty()
+
+
+async def enter(s: Seen, key: str) -> None:
+    await s.page.get_by_label("The operator's key").fill(key)
+    await s.page.get_by_label("Your name, for the trail").fill("ann")
+    await s.page.get_by_role("button", name="Open").click()

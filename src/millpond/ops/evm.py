@@ -160,7 +160,9 @@ class EvmDesk:
         Raises:
             OperationWaitError: It takes too long, or waits for a person.
         """
-        handler = EvmTransactionHandler(self.room.transactions, OperationEffect(self.clock))
+        handler = EvmTransactionHandler(
+            self.room.transactions, OperationEffect(self.clock, self.store)
+        )
         runner = Runner(self.intents, [handler], f"desk-{self.intents.ids.new()}")
         reason = ""
         try:

@@ -189,7 +189,7 @@ def staking_rooms(
                 ClaimEffect(claims, alerts),
                 QueueEffect(),
                 PostingEffect(store, intents, alerts),
-                OperationEffect(clock),
+                OperationEffect(clock, store),
             ],
             name=name,
             faults=faults,

@@ -177,11 +177,14 @@ class Deposits:
         try:
             return await self._simulated(pool, wallet, "redeem", contract, amount, wallet, wallet)
         except DepositRefusedError as error:
-            if "illiquid" not in error.message and "risk" not in error.message:
-                raise
-        return await self._simulated(
-            pool, wallet, "request_redeem", contract, amount, wallet, wallet
-        )
+            # Illiquid, a limit of the day, or instant exits paused: whatever it is, the
+            # queue is open unless it refuses as well.
+            try:
+                return await self._simulated(
+                    pool, wallet, "request_redeem", contract, amount, wallet, wallet
+                )
+            except DepositRefusedError:
+                raise error from None
 
     async def claim(
         self, pool: StakingPool, wallet: str, cumulative: int, proof: Sequence[str]

@@ -26,9 +26,7 @@ def funding_group(pool_id: str, order: str) -> str:
 
 
 def funding_orders(pool: StakingPool, amount: int, *, order: str, signer: str) -> list[Order]:
-    """The allowance and the funding, to be ordered in this order in one lane.
-
-    The second waits until the first is in the chain, so both may be ordered at once.
+    """The allowance and the funding; the second waits for the first, so order both at once.
 
     Args:
         pool: Whose rewards.
@@ -59,10 +57,11 @@ def funding_orders(pool: StakingPool, amount: int, *, order: str, signer: str) -
             chain_id=pool.chain_id,
             signer=signer,
             call=call,
+            after=after,
         )
-        for step, what, call in (
-            ("approve", f"allow {shown}", approve),
-            ("fund", f"fund {shown}", fund),
+        for step, what, call, after in (
+            ("approve", f"allow {shown}", approve, ""),
+            ("fund", f"fund {shown}", fund, f"{group}:approve"),
         )
     ]
 

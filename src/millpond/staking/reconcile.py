@@ -8,7 +8,7 @@ from millpond.alerts import Alerts, Severity
 from millpond.money.ledger import Ledger
 from millpond.money.report import Row, Verdict
 from millpond.risk import RiskEngine, Scope
-from millpond.staking.audit import audit_pools
+from millpond.staking.audit import audit_pool
 from millpond.staking.following import ChainReader
 from millpond.staking.pools import StakingPool, list_pools
 from millpond.store import Store
@@ -45,13 +45,16 @@ class Reconciliation:
 
     async def run_once(self) -> list[Row]:
         """Compare all pools; returns the rows that do not agree."""
-        rows = await audit_pools(self._store, self._ledger, self._chains)
-        drifts = [row for row in rows if row.verdict is Verdict.DRIFT]
         async with self._store.read() as tx:
             pools = await list_pools(tx)
+        found: list[Row] = []
         for pool in pools:
-            await self._tell(pool, [row for row in drifts if row.subject == pool.pool_id])
-        return drifts
+            # Rows may be about wallets, so whose they are is known only here.
+            rows = await audit_pool(self._store, self._ledger, self._chains, pool)
+            drifts = [row for row in rows if row.verdict is Verdict.DRIFT]
+            await self._tell(pool, drifts)
+            found += drifts
+        return found
 
     async def _tell(self, pool: StakingPool, drifts: list[Row]) -> None:
         async with self._store.begin() as tx:
@@ -64,7 +67,7 @@ class Reconciliation:
                 ALERT,
                 pool.pool_id,
                 Severity.CRITICAL,
-                f"{first.check}: {first.expected} expected, {first.found} found",
+                f"{first.check} of {first.subject}: {first.expected} expected, {first.found} found",
                 {"checks": [row.check for row in drifts]},
             )
             for row in drifts:

@@ -18,6 +18,9 @@ _T = task_table.c
 
 _MAX_TEXT = 500
 
+_SKEW_MS = 600_000
+"""Machines' clocks differ by less; a row further ahead was written before a clock went back."""
+
 DIED = "the process that ran it went away without a word"
 
 
@@ -88,8 +91,12 @@ async def register(tx: Tx, task: Task, *, now_ms: int, uniform: float) -> None:
 
 
 def _due(now_ms: int) -> Any:
-    free = and_(_T.holder.is_(None), or_(_T.next_ms <= now_ms, _T.requested_ms.is_not(None)))
-    return or_(free, _T.lease_until_ms <= now_ms)
+    # Written by a clock that was ahead and was put right: waiting for it would be a day's rest.
+    strayed = _T.next_ms - _T.interval_ms - _T.jitter_ms > now_ms + _SKEW_MS
+    wanted = or_(_T.next_ms <= now_ms, strayed, _T.requested_ms.is_not(None))
+    free = and_(_T.holder.is_(None), wanted)
+    held_from_afar = _T.last_start_ms > now_ms + _SKEW_MS + _T.lease_until_ms - _T.last_start_ms
+    return or_(free, _T.lease_until_ms <= now_ms, held_from_afar)
 
 
 async def any_due(tx: Tx, names: Collection[str], now_ms: int) -> bool:

@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 from millpond.clock import Clock, Entropy
-from millpond.errors import MillpondError, UnavailableError
+from millpond.errors import MillpondError, UnavailableError, plain
 from millpond.store import Store
 from millpond.store.retry import retrying
 from millpond.tasks import rows
@@ -219,13 +219,13 @@ def _error_of(work: asyncio.Future[object]) -> str:
     if isinstance(error, MillpondError):
         return error.message or error.code
     _log.error("a task has a bug", exc_info=error)
-    return f"{type(error).__name__}: {error}"
+    return plain(f"{type(error).__name__}: {error}")
 
 
 def _text(result: object) -> str:
     if result is None:
         return ""
-    return result if isinstance(result, str) else str(result)
+    return plain(result if isinstance(result, str) else str(result))
 
 
 def _reaped(run: asyncio.Task[Ran]) -> bool:

@@ -122,7 +122,7 @@ def lasting(seconds: int | None) -> str:
     if seconds is None:
         return "for ever"
     units = ((31_536_000, "year"), (86_400, "day"), (3_600, "h"), (60, "min"), (1, "s"))
-    parts = []
+    parts: list[str] = []
     for size, name in units:
         count, seconds = divmod(seconds, size)
         if count or parts:
@@ -161,10 +161,25 @@ def locked(series: StakingHistory) -> list[float]:
     return [float(point.tvl.amount) for point in series.points]
 
 
-def of_asset(units: str, pool: StakingPool) -> str:
-    """Base units of a pool's token, as text, in tokens."""
+def gauge(units: str, rule: str, pool: StakingPool) -> str:
+    """A limit's figure: base units of a pool's token in tokens, a rate of change in per cent."""
+    if rule == "rate_of_change":
+        return basis_points(int(units))
     whole = Decimal(units).scaleb(-pool.decimals)
     return short_amount(f"{whole:f}")
+
+
+_FUNCTIONS = {
+    "deposit": "deposits",
+    "rewards": "new rewards",
+    "claim": "taking rewards",
+    "withdraw": "withdrawals",
+}
+
+
+def held_words(functions: Sequence[str]) -> str:
+    """What is held in a staking pool, in plain words; what no staking pool does is left out."""
+    return ", ".join(words for name, words in _FUNCTIONS.items() if name in functions)
 
 
 def svg_line(values: Sequence[float]) -> str:
@@ -202,7 +217,8 @@ FILTERS = {
         highest,
         hashrates,
         locked,
-        of_asset,
+        gauge,
+        held_words,
         yearly,
         lasting,
         svg_line,

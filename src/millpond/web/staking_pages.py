@@ -30,7 +30,7 @@ LIMITS = {
     "withdrawal_cap": "A single withdrawal",
     "user_24h": "Out for one wallet in 24 h",
     "total_24h": "Out for all in 24 h",
-    "rate_of_change": "Change of what is staked, in 1/100 %",
+    "rate_of_change": "Change of what is staked in the window",
     "outflow": "Out before the safety switch trips",
 }
 """What a limit is called on a page."""

@@ -111,7 +111,7 @@ class Rig:
             ClaimEffect(site.claims, rooms.alerts),
             QueueEffect(),
             PostingEffect(rooms.store, rooms.intents, rooms.alerts),
-            OperationEffect(site.clock),
+            OperationEffect(site.clock, rooms.store),
         ]
         handlers = [EvmTransactionHandler(transactions, effect) for effect in effects]
         self.person = Operator(rooms.intents, handlers)

@@ -29,6 +29,7 @@ class Front:
         self.behind = behind
         self.change: Change = lambda _method, _params, result: result
         self.raw: Callable[[Any], web.StreamResponse | None] = lambda _document: None
+        self.heard: Callable[[web.Request], None] = lambda _request: None
         self.calls: list[tuple[str, list[Any]]] = []
         self.cut = False
         self.requests = 0
@@ -54,6 +55,7 @@ class Front:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         document = await request.json()
+        self.heard(request)
         self.requests += 1
         if self.cut:
             assert request.transport is not None

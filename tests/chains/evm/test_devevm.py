@@ -8,6 +8,7 @@ import itertools
 import json
 import random
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from millpond.chains.devevm.chain import Devevm as Chain
 from millpond.chains.devevm.errors import DevevmRpcError, DevevmStorageError
 from millpond.chains.devevm.machine import read_header
-from millpond.chains.devevm.methods import table
+from millpond.chains.devevm.methods import Method, table
 from millpond.chains.devevm.params import DEV_ACCOUNTS, DevevmParams
 from millpond.chains.devevm.rpc_chain import ChainMethods
 from millpond.chains.devevm.rpc_state import StateMethods
@@ -498,3 +499,36 @@ async def test_requests_that_are_none_get_an_error_too(devevm_node: Node) -> Non
             assert response.status == 413
 
     assert codes == [code for _, code in cases]
+
+
+@pytest.mark.parametrize("start", [b"[", b'{"id":', b'[{"params":['])
+async def test_a_request_nested_without_end_is_refused_and_the_chain_lives(start: bytes) -> None:
+    # py-evm lifts the interpreter's guard against recursion: this used to end the process.
+    assert sys.getrecursionlimit() > 50_000
+    async with (
+        DevevmServer(DevevmParams(), ManualClock(), SeededEntropy()) as server,
+        aiohttp.ClientSession() as http,
+    ):
+        async with http.post(server.url, data=io.BytesIO(start * 300_000)) as response:
+            assert (await response.json())["error"]["code"] == -32_700
+        async with http.post(server.url, json={"id": 1, "method": "eth_chainId"}) as response:
+            assert (await response.json())["result"] == hex(CHAIN_ID)
+
+
+async def test_others_are_heard_between_the_calls_of_a_batch() -> None:
+    heard: list[str] = []
+
+    def slow() -> str:
+        heard.append("batch")
+        asyncio.get_running_loop().call_soon(heard.append, "others")
+        return "0x0"
+
+    async with (
+        DevevmServer(DevevmParams(), ManualClock(), SeededEntropy()) as server,
+        aiohttp.ClientSession() as http,
+    ):
+        server._methods["eth_slow"] = Method(slow)
+        calls = [{"id": number, "method": "eth_slow"} for number in range(3)]
+        async with http.post(server.url, json=calls) as response:
+            assert [answer["id"] for answer in await response.json()] == [0, 1, 2]
+    assert heard == ["batch", "others"] * 3

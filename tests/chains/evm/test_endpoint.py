@@ -16,6 +16,7 @@ from millpond.chains.evm.errors import (
     RpcOutcomeUnknownError,
     RpcProtocolError,
     RpcRateLimitedError,
+    RpcRejectedError,
     RpcServerError,
     RpcTimeoutError,
     RpcUnavailableError,
@@ -90,6 +91,41 @@ async def test_an_answer_nested_too_deeply_is_refused(front, endpoint):
             await endpoint.call("eth_x")
     finally:
         sys.setrecursionlimit(before)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_nobody_is_followed_to_another_address_with_the_key(front, status):
+    async with Front() as stranger, RpcEndpoint(front.url, headers={"X-Api-Key": "k"}) as ours:
+        front.raw = answer(status, Location=f"{stranger.url}/key")
+        with pytest.raises(RpcProtocolError, match=f"elsewhere.*{status}"):
+            await ours.call("eth_chainId")
+        assert stranger.requests == 0
+
+
+async def test_cookies_of_a_node_are_not_kept(front):
+    sent: list[web.Request] = []
+
+    def reply(call):
+        made = web.Response(text=f'{{"id":{call["id"]},"result":"0x1"}}')
+        for number in range(10):
+            made.headers.add("Set-Cookie", f"c{call['id']}-{number}={'x' * 300}; Max-Age=999999")
+        return made
+
+    front.raw = reply
+    front.heard = sent.append
+    async with RpcEndpoint(front.url.replace("127.0.0.1", "localhost")) as ours:
+        for _ in range(3):
+            await ours.call("eth_chainId")
+    assert [request.headers.get("Cookie") for request in sent] == [None] * 3
+
+
+async def test_a_nodes_words_fit_into_any_log_and_database(front, endpoint):
+    front.raw = lambda call: web.Response(
+        text=f'{{"id":{call["id"]},"error":{{"code":-32000,"message":"no\\u0000 \\u001b[2J\\u202e"}}}}'
+    )
+    with pytest.raises(RpcRejectedError) as caught:
+        await endpoint.call("eth_getBalance")
+    assert caught.value.message == str(caught.value) == "no? ?[2J?"
 
 
 async def test_an_error_object_counts_even_under_a_bad_status(front, endpoint):

@@ -91,7 +91,7 @@ class Desk:
             nonce = await rows.nonce_of_intent(tx, intent.id)
             if nonce is not None:
                 await rows.change(tx, nonce, now_ms=1, state=NonceState.FILLING)
-            await OperationEffect(self.clock).release(tx, intent, "ann: it hangs")
+            await OperationEffect(self.clock, self.store).release(tx, intent, "ann: it hangs")
 
     async def used_up(self, operation: Operation, mined: bool) -> None:
         """The chain has the nonce for good."""

@@ -17,7 +17,7 @@ from millpond.staking.paying import GAS_ALERT, NO_GAS, HotWallet
 from millpond.staking.pools import create_pool
 from millpond.staking.rewards.claims import Claim, ClaimBooks, Claims, ClaimState, listed
 from millpond.staking.rewards.errors import ClaimRefusedError
-from millpond.staking.rewards.paying import KIND, REFUSED_ALERT, ClaimEffect, ClaimRun
+from millpond.staking.rewards.paying import BATCH, ClaimEffect, ClaimRun
 from millpond.store import Store
 from tests.staking.rewards.chain import ALICE, BOB, CAROL, E18, World, vault, wallet
 
@@ -82,7 +82,7 @@ class Desk:
         self.world.clock.advance(1)
         assert await self.run.run_pool(self.pool) == ""
         async with self.store.read() as tx:
-            return (await self.intents.listed(tx, kind=KIND))[0]
+            return (await self.intents.listed(tx, kind=BATCH.intent))[0]
 
     def event(self, kind: EventKind, who: str, amount: int, key: str, *, round_: int = 0) -> Event:
         self.world.seq += 1
@@ -229,7 +229,7 @@ async def test_a_batch_that_came_to_nothing_is_made_again_unless_it_may_yet_happ
     assert (await desk.now(claim)).state is ClaimState.FAILED
     assert await desk.owed(ALICE) == (A, A)
     async with desk.store.read() as tx:
-        assert await desk.world.alerts.find_open(tx, REFUSED_ALERT, desk.pool.pool_id)
+        assert await desk.world.alerts.find_open(tx, BATCH.refused_alert, desk.pool.pool_id)
     # It was mined after all: booked, although a new claim waits for the same money.
     again = await desk.ask(ALICE)
     await desk.book(desk.event(EventKind.REWARD_PAID, ALICE, A, key_of(third)))
@@ -273,12 +273,12 @@ async def test_a_shortage_of_gas_or_a_refusing_contract_lets_claims_wait(desk: D
     assert "paused" in (await desk.run.run_once())[desk.pool.pool_id]
     async with desk.store.read() as tx:
         kinds = {alert.kind for alert in await desk.world.alerts.open(tx)}
-    assert kinds == {REFUSED_ALERT}
+    assert kinds == {BATCH.refused_alert}
     desk.gas.refuses = ""
     await desk.batch()
     assert (await desk.now(claim)).state is ClaimState.PROCESSING
     async with desk.store.read() as tx:
-        assert not await desk.world.alerts.open(tx, kinds={GAS_ALERT, REFUSED_ALERT})
+        assert not await desk.world.alerts.open(tx, kinds={GAS_ALERT, BATCH.refused_alert})
 
 
 async def test_a_claim_too_large_for_the_funds_does_not_hold_up_those_before_it(desk: Desk):
@@ -288,8 +288,8 @@ async def test_a_claim_too_large_for_the_funds_does_not_hold_up_those_before_it(
     assert (await desk.now(small)).state is ClaimState.PROCESSING
     assert (await desk.now(large)).state is ClaimState.PENDING
     async with desk.store.read() as tx:
-        assert len(await desk.intents.listed(tx, kind=KIND)) == 1
-        assert await desk.world.alerts.find_open(tx, REFUSED_ALERT, desk.pool.pool_id)
+        assert len(await desk.intents.listed(tx, kind=BATCH.intent)) == 1
+        assert await desk.world.alerts.find_open(tx, BATCH.refused_alert, desk.pool.pool_id)
     desk.gas.available = A
     assert await desk.run.run_pool(desk.pool) == ""
     assert (await desk.now(large)).state is ClaimState.PROCESSING

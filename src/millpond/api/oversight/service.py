@@ -10,8 +10,7 @@ from millpond.errors import InvalidInputError
 from millpond.money.amount import Asset
 from millpond.oracle import rows as price_rows
 from millpond.risk import Function, Limits, Role, Scope, ScopeKind
-from millpond.staking.pools import list_pools
-from millpond.staking.withdrawals.model import PRODUCT
+from millpond.staking.pools import PRODUCT, list_pools
 from millpond.store import Store, Tx
 from millpond.tasks import list_tasks, run_now
 

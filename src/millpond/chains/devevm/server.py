@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from millpond.clock import Clock, Entropy
 
 _MAX_BODY = 5 * 1024 * 1024
 _MAX_BATCH = 1_000
+_MAX_NESTED = 500
 _DECODER = msgspec.json.Decoder()
 
 
@@ -116,8 +118,8 @@ class DevevmServer:
 
     async def _handle(self, request: web.Request) -> web.Response:
         try:
-            document = _DECODER.decode(await request.read())
-        except msgspec.DecodeError:
+            document = _read(await request.read())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _response(_error(None, DevevmRpcError(-32_700, "parse error")))
         if not isinstance(document, list):
             return _response(self._perform(document))
@@ -125,7 +127,11 @@ class DevevmServer:
             return _response(_error(None, DevevmRpcError(-32_600, "empty batch")))
         if len(document) > _MAX_BATCH:
             return _response(_error(None, DevevmRpcError(-32_600, "batch too large")))
-        return _response([self._perform(call) for call in document])
+        answers = []
+        for call in document:
+            answers.append(self._perform(call))
+            await asyncio.sleep(0)  # others come in between: one call may take seconds
+        return _response(answers)
 
     def _perform(self, call: Any) -> dict[str, Any]:
         if not isinstance(call, Mapping) or not isinstance(call.get("method"), str):
@@ -143,6 +149,28 @@ class DevevmServer:
             return {"jsonrpc": "2.0", "id": identity, "result": method(params)}
         except DevevmRpcError as error:
             return _error(identity, error)
+
+
+def _read(body: bytes) -> Any:
+    """Decode a request, with the interpreter's guard against deep recursion in force.
+
+    py-evm raises the recursion limit so far that a few hundred kilobytes of opening
+    brackets would overflow the C stack of the decoder and kill the process.
+    """
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(min(limit, _depth() + _MAX_NESTED))
+    try:
+        return _DECODER.decode(body)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _depth() -> int:
+    """How many calls deep this is."""
+    frame, depth = sys._getframe(), 0  # noqa: SLF001 - its public name
+    while frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 def _error(identity: Any, error: DevevmRpcError) -> dict[str, Any]:

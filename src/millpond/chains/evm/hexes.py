@@ -42,6 +42,18 @@ def quantity(value: Any) -> int:
     raise RpcProtocolError(f"{str(value)[:80]!r} is not a quantity")
 
 
+def bounded(value: Any, most: int, what: str) -> int:
+    """Read a quantity that has its own bound, so that it fits where it is kept.
+
+    Raises:
+        RpcProtocolError: No whole number from 0 to `most`.
+    """
+    number = quantity(value)
+    if number > most:
+        raise RpcProtocolError(f"{number} is no {what}"[:200])
+    return number
+
+
 def data(value: Any) -> bytes:
     """Read bytes.
 

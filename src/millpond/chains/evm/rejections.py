@@ -33,6 +33,7 @@ from millpond.chains.evm.errors import (
     UnderpricedError,
 )
 from millpond.chains.evm.reverts import revert_reason
+from millpond.errors import plain
 
 _MAX_MESSAGE = 500
 
@@ -216,14 +217,14 @@ def error_for(code: int, message: str, data: Any, method: str) -> RpcError:
         method: What was called: the same words mean different things elsewhere.
     """
     words = message.lower()
-    said = message[:_MAX_MESSAGE]
+    said = plain(message[:_MAX_MESSAGE])
     if method in _SEND_METHODS:
         found = _send_error(words)
         if found is not None:
             return found(said, rpc_code=code, method=method)
     revert = _revert(code, words, data, method)
     if revert is not None:
-        reason = revert_reason(revert) or _spoken_reason(message)
+        reason = revert_reason(revert) or _spoken_reason(said)
         return RevertedError(said, rpc_code=code, method=method, data=revert, reason=reason)
     return _read_error(code, words, said, method)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from millpond.errors import plain
+
 ERROR_SELECTOR: Final = bytes.fromhex("08c379a0")
 """`Error(string)`."""
 PANIC_SELECTOR: Final = bytes.fromhex("4e487b71")
@@ -29,7 +31,7 @@ def revert_reason(data: bytes) -> str:
     Returns:
         The string of `Error(string)`, the meaning of a `Panic`, the selector of
         a custom error as 0x and eight digits, or an empty text for no bytes.
-        Malformed bytes give their selector; nothing raises.
+        Malformed bytes give their selector; nothing raises. Words are `plain`.
     """
     if len(data) < 4:
         return ""
@@ -52,4 +54,4 @@ def _string(body: bytes) -> str | None:
     text = body[offset + 32 : offset + 32 + min(size, _MAX_REASON)]
     if len(text) < min(size, _MAX_REASON):
         return None
-    return text.decode("utf-8", "replace")
+    return plain(text.decode("utf-8", "replace"))

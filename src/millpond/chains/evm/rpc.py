@@ -207,7 +207,11 @@ class RpcEndpoint:
 
     async def _post(self, body: bytes, what: str) -> Any:
         session = self._open()
-        async with session.post(self._url, data=body, headers=self._headers) as response:
+        # A redirect would take the key in the headers, and the question, to somebody else,
+        # perhaps in the clear; and as a GET it would not be the question any more.
+        async with session.post(
+            self._url, data=body, headers=self._headers, allow_redirects=False
+        ) as response:
             parts: list[bytes] = []
             size = 0
             async for part in response.content.iter_any():
@@ -227,6 +231,8 @@ class RpcEndpoint:
             raise RpcRateLimitedError(
                 f"{self.name} is asked too often", retry_after_s=_retry_after(response)
             )
+        if 300 <= status < 400:
+            raise RpcProtocolError(f"{self.name} sends {what} elsewhere (HTTP {status})")
         if status == 413:
             raise RpcAnswerTooLargeError(f"{self.name} finds {what} too large (HTTP 413)")
         try:
@@ -244,7 +250,9 @@ class RpcEndpoint:
             # Nodes close idle connections after a while: let ours go first.
             connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=4)
             self._session = aiohttp.ClientSession(
-                connector=connector, timeout=aiohttp.ClientTimeout(total=None)
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=None),
+                cookie_jar=aiohttp.DummyCookieJar(),  # a jar grows as the node pleases
             )
         return self._session
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from millpond.chains.evm.address import checksum
 from millpond.chains.evm.errors import InvalidAddressError, RpcProtocolError
-from millpond.chains.evm.hexes import data, hash32, quantity
+from millpond.chains.evm.hexes import bounded, data, hash32, quantity
+
+# What no chain reaches, and what fits into the columns where it is kept.
+_MAX_NUMBER: Final = 2**53
+_MAX_TIME_S: Final = 253_402_300_799
+_MAX_PLACE: Final = 2**31 - 1
+_MAX_GAS: Final = 2**63 - 1
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,13 +129,13 @@ def parse_block(value: Any) -> Block | None:
         return None
     try:
         return Block(
-            number=quantity(value["number"]),
+            number=_number(value["number"]),
             hash=hash32(value["hash"]),
             parent_hash=hash32(value["parentHash"]),
-            timestamp_s=quantity(value["timestamp"]),
+            timestamp_s=bounded(value["timestamp"], _MAX_TIME_S, "time before the year 10000"),
             base_fee=quantity(value.get("baseFeePerGas") or "0x0"),
-            gas_limit=quantity(value["gasLimit"]),
-            gas_used=quantity(value["gasUsed"]),
+            gas_limit=bounded(value["gasLimit"], _MAX_GAS, "amount of gas"),
+            gas_used=bounded(value["gasUsed"], _MAX_GAS, "amount of gas"),
             logs_bloom=_bloom(value["logsBloom"]),
             transactions=tuple(_tx_hash(item) for item in value["transactions"]),
         )
@@ -148,11 +154,11 @@ def parse_log(value: Any) -> Log:
             _address(value["address"]),
             tuple([hash32(topic) for topic in value["topics"]]),
             data(value["data"]),
-            quantity(value["blockNumber"]),
+            _number(value["blockNumber"]),
             hash32(value["blockHash"]),
             hash32(value["transactionHash"]),
-            quantity(value["transactionIndex"]),
-            quantity(value["logIndex"]),
+            _place(value["transactionIndex"]),
+            _place(value["logIndex"]),
             value.get("removed", False) is True,
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -188,13 +194,13 @@ def parse_receipt(value: Any) -> Receipt | None:
             return None
         return Receipt(
             tx_hash=hash32(value["transactionHash"]),
-            tx_index=quantity(value["transactionIndex"]),
-            block_number=quantity(value["blockNumber"]),
+            tx_index=_place(value["transactionIndex"]),
+            block_number=_number(value["blockNumber"]),
             block_hash=hash32(value["blockHash"]),
             sender=_address(value["from"]),
             to=_optional_address(value.get("to")),
             status=_status(value["status"]),
-            gas_used=quantity(value["gasUsed"]),
+            gas_used=bounded(value["gasUsed"], _MAX_GAS, "amount of gas"),
             effective_gas_price=quantity(value.get("effectiveGasPrice") or "0x0"),
             contract_address=_optional_address(value.get("contractAddress")),
             logs=tuple(parse_logs(value["logs"])),
@@ -224,7 +230,7 @@ def parse_transaction(value: Any) -> Transaction | None:
             max_fee=quantity(value.get("maxFeePerGas") or price),
             max_priority_fee=quantity(value.get("maxPriorityFeePerGas") or price),
             input=data(value["input"]),
-            block_number=quantity(value["blockNumber"]) if mined else None,
+            block_number=_number(value["blockNumber"]) if mined else None,
             block_hash=hash32(value["blockHash"]) if mined else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -233,6 +239,14 @@ def parse_transaction(value: Any) -> Transaction | None:
 
 def _chain_order(log: Log) -> tuple[int, int]:
     return log.block_number, log.log_index
+
+
+def _number(value: Any) -> int:
+    return bounded(value, _MAX_NUMBER, "number of a block")
+
+
+def _place(value: Any) -> int:
+    return bounded(value, _MAX_PLACE, "place in a block")
 
 
 def _tx_hash(item: Any) -> str:

@@ -5,6 +5,6 @@ contracts are asked at the very block up to which the books go, so a running
 pool is no reason for a difference.
 """
 
-from millpond.staking.audit.run import audit_pools
+from millpond.staking.audit.run import audit_pool, audit_pools
 
-__all__ = ["audit_pools"]
+__all__ = ["audit_pool", "audit_pools"]

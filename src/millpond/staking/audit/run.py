@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from millpond.chains.evm.errors import EquivocationError, RpcError
+from millpond.chains.evm.errors import AbiError, EquivocationError, RpcError
 from millpond.money.ledger import Ledger
 from millpond.money.report import Row, unknown
 from millpond.staking.audit.books import check_books
@@ -29,13 +29,14 @@ async def audit_pools(store: Store, ledger: Ledger, chains: Mapping[int, ChainRe
         pools = await list_pools(tx)
     rows: list[Row] = []
     for pool in pools:
-        rows += await _audit(store, ledger, chains, pool)
+        rows += await audit_pool(store, ledger, chains, pool)
     return rows
 
 
-async def _audit(
+async def audit_pool(
     store: Store, ledger: Ledger, chains: Mapping[int, ChainReader], pool: StakingPool
 ) -> list[Row]:
+    """Compare one pool's books; the rows are about the pool or about wallets in it."""
     async with store.read() as tx:
         rows = await check_books(tx, ledger, pool)
         figures = await booked_figures(tx, ledger, pool)
@@ -44,5 +45,5 @@ async def _audit(
         return [*rows, unknown("contracts", pool.pool_id, "no node of this chain is set")]
     try:
         return rows + await check_contracts(chain, pool, figures)
-    except (RpcError, EquivocationError) as error:
+    except (RpcError, EquivocationError, AbiError) as error:
         return [*rows, unknown("contracts", pool.pool_id, error.message)]

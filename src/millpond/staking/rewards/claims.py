@@ -173,6 +173,15 @@ class Claims:
             tx, again, state=ClaimState.PENDING, reason=reason[:300], chain_key=None
         )
 
+    async def under_way(self, tx: Tx, chain_key: str) -> list[Claim]:
+        """Claims of a batch, by its name on chain, whose end is open; locked."""
+        found = await _of_batch(tx, chain_key)
+        return [claim for claim in found if claim.state is ClaimState.PROCESSING]
+
+    async def explain(self, tx: Tx, claims: Sequence[Claim], reason: str) -> None:
+        """Say why claims are where they are."""
+        await self.change(tx, claims, reason=reason)
+
     async def give_back(self, tx: Tx, claims: Sequence[Claim]) -> None:
         """Void the open reservations of these claims."""
         await self.ledger.void_pending(
@@ -306,7 +315,7 @@ async def pending(tx: Tx, pool_id: str, *, limit: int, lock: bool = True) -> lis
     return await _read(tx, query.with_for_update(skip_locked=True) if lock else query)
 
 
-async def of_batch(tx: Tx, chain_key: str) -> list[Claim]:
+async def _of_batch(tx: Tx, chain_key: str) -> list[Claim]:
     """Claims of a batch, oldest first; locked."""
     query = select(claim_table).where(_C.chain_key == chain_key).order_by(_C.id)
     return await _read(tx, query.with_for_update())

@@ -6,57 +6,31 @@ from collections.abc import Mapping
 
 import msgspec
 
-from millpond.alerts import Alerts, Severity
-from millpond.chains.evm.contracts import Contract
-from millpond.chains.evm.tx import Call, Receipt, lane_of
+from millpond.alerts import Alerts
+from millpond.chains.evm.tx import Call, lane_of
 from millpond.clock import Ids
-from millpond.intents import Intent, Intents, IntentState
+from millpond.intents import Intents
 from millpond.risk import Function
 from millpond.staking.accounts import derived_id
+from millpond.staking.batches import BatchEffect, BatchKind, BatchPayload, payees_of
 from millpond.staking.paying import REFUSED, HotWallet, Paying
 from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, list_pools
 from millpond.staking.rewards import claims as claim_rows
 from millpond.staking.rewards.claims import Claim, Claims, ClaimState
 from millpond.staking.settings import StakingSettings
-from millpond.store import Store, Tx
+from millpond.store import Store
 
-KIND = "staking-claims"
-"""Kind of the intents."""
-
-REFUSED_ALERT = "staking_claims_refused"
-REVERTED = "the transaction that was to pay it was reverted; it waits for another one"
-NEVER_SENT = "the transaction that was to pay it was never sent; it waits for another one"
-GIVEN_UP = "the transaction that was to pay it was given up"
-
-
-class ClaimPayload(msgspec.Struct, frozen=True):
-    """What the intent of a batch of claims says; never changes.
-
-    Attributes:
-        pool_id: The pool.
-        contract: Its `BatchPayout`.
-        chain_key: The batch's name on chain: 32 bytes, 0x-hex, used once.
-        payees: Wallet and base units, as text: JSON numbers end at 64 bits.
-    """
-
-    pool_id: str
-    contract: str
-    chain_key: str
-    payees: tuple[tuple[str, str], ...]
-
-    def call(self) -> Call:
-        """The contract's call."""
-        data = Contract.named("BatchPayout", self.contract).encode(
-            "pay",
-            bytes.fromhex(self.chain_key[2:]),
-            [wallet for wallet, _ in self.payees],
-            [int(units) for _, units in self.payees],
-        )
-        return Call(to=self.contract, data=data)
+BATCH = BatchKind(
+    intent="staking-claims",
+    what="claims",
+    artifact="BatchPayout",
+    function="pay",
+    refused_alert="staking_claims_refused",
+)
 
 
-class ClaimEffect:
-    """Makes the call of a batch and follows its end (`EvmEffect`); the indexer books what it did.
+class ClaimEffect(BatchEffect[Claim]):
+    """Makes the call of a batch of claims and follows its end.
 
     Args:
         claims: The claims.
@@ -64,59 +38,7 @@ class ClaimEffect:
     """
 
     def __init__(self, claims: Claims, alerts: Alerts) -> None:
-        self._claims = claims
-        self._alerts = alerts
-
-    @property
-    def kind(self) -> str:
-        """`staking-claims`."""
-        return KIND
-
-    async def call(self, intent: Intent) -> Call:
-        """`pay` with the payees of the batch."""
-        return _payload_of(intent).call()
-
-    async def changed(self, tx: Tx, before: Intent, after: Intent) -> None:
-        """Let people see why their claims wait, or wait no longer."""
-        if (before.state, before.reason) == (after.state, after.reason):
-            return
-        waits = after.state in {IntentState.FROZEN, IntentState.CREATED}
-        reason = after.reason[:300] if waits else ""
-        under_way = await self._under_way(tx, after)
-        await self._claims.change(
-            tx, [claim for claim in under_way if claim.reason != reason], reason=reason
-        )
-
-    async def settle(self, tx: Tx, intent: Intent, receipt: Receipt) -> None:
-        """Nothing, if it did its work. Reverted: its claims wait for another one."""
-        if receipt.status == 1:
-            return
-        await self._came_to_nothing(tx, intent, REVERTED)
-        await self._claims.put_back(tx, await self._under_way(tx, intent), REVERTED)
-
-    async def release(self, tx: Tx, intent: Intent, reason: str) -> None:
-        """It did not happen. One that was sent may yet: then its claims are not repeated."""
-        under_way = await self._under_way(tx, intent)
-        await self._came_to_nothing(tx, intent, reason)
-        if intent.was_sent:
-            await self._claims.fail(tx, under_way, f"{GIVEN_UP}: {reason}")
-        else:
-            await self._claims.put_back(tx, under_way, f"{NEVER_SENT}: {reason}")
-
-    async def _under_way(self, tx: Tx, intent: Intent) -> list[Claim]:
-        found = await claim_rows.of_batch(tx, _payload_of(intent).chain_key)
-        return [claim for claim in found if claim.state is ClaimState.PROCESSING]
-
-    async def _came_to_nothing(self, tx: Tx, intent: Intent, reason: str) -> None:
-        payload = _payload_of(intent)
-        await self._alerts.raise_(
-            tx,
-            REFUSED_ALERT,
-            payload.pool_id,
-            Severity.CRITICAL,
-            f"a batch of {len(payload.payees)} claims came to nothing: {reason}",
-            {"chain_key": payload.chain_key, "intent": intent.id},
-        )
+        super().__init__(BATCH, claims, alerts)
 
 
 class ClaimRun:
@@ -154,8 +76,8 @@ class ClaimRun:
             wallets,
             alerts,
             self._settings,
-            what="claims",
-            refused_alert=REFUSED_ALERT,
+            what=BATCH.what,
+            refused_alert=BATCH.refused_alert,
         )
 
     async def run_once(self) -> dict[str, str]:
@@ -210,7 +132,7 @@ class ClaimRun:
     async def _trial(self, pool: StakingPool, payees: int) -> Call | None:
         async with self._store.read() as tx:
             oldest = await claim_rows.pending(tx, pool.pool_id, limit=payees, lock=False)
-        return _payload(pool, "trial", oldest).call() if oldest else None
+        return BATCH.call(_payload(pool, "trial", oldest)) if oldest else None
 
     async def _write_batch(self, pool: StakingPool, size: int) -> None:
         """One batch: intent and payees in one transaction."""
@@ -222,7 +144,7 @@ class ClaimRun:
             payload = _payload(pool, self._ids.new(), chosen)
             await self._intents.create(
                 tx,
-                KIND,
+                BATCH.intent,
                 payload.chain_key,
                 msgspec.to_builtins(payload),
                 lane=lane_of(pool.chain_id, wallet.address),
@@ -236,15 +158,11 @@ class ClaimRun:
             )
 
 
-def _payload(pool: StakingPool, name: str, chosen: list[Claim]) -> ClaimPayload:
+def _payload(pool: StakingPool, name: str, chosen: list[Claim]) -> BatchPayload:
     assert pool.rewards_contract is not None, "only pools with rewards have claims"
-    return ClaimPayload(
+    return BatchPayload(
         pool_id=pool.pool_id,
         contract=pool.rewards_contract,
         chain_key="0x" + derived_id("claims", pool.pool_id, name),
-        payees=tuple((claim.wallet, str(claim.amount)) for claim in chosen),
+        payees=payees_of(chosen),
     )
-
-
-def _payload_of(intent: Intent) -> ClaimPayload:
-    return msgspec.convert(intent.payload, ClaimPayload)

@@ -181,7 +181,7 @@ class QueueRun:
                 Function.WITHDRAW,
                 product=PRODUCT,
                 pool_id=pool.pool_id,
-                asset=pool.stake.code,
+                asset=pool.asset.code,  # what leaves is counted and held in tokens
             )
         return "" if hold is None else f"withdrawals are held: {hold.reason}"
 

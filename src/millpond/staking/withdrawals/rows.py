@@ -60,10 +60,11 @@ async def open_of(
     return [to_withdrawal(row) for row in found.mappings()]
 
 
-async def of_batch(tx: Tx, batch_id: str, *, lock: bool = False) -> list[Withdrawal]:
-    """Withdrawals of a batch, oldest first."""
-    query = select(_T).where(_C.batch_id == batch_id).order_by(_C.id)
-    found = await tx.execute(query.with_for_update() if lock else query)
+async def of_batch(tx: Tx, chain_key: str) -> list[Withdrawal]:
+    """Withdrawals of a batch, by its name on chain, oldest first; locked."""
+    batches = select(batch_table.c.id).where(batch_table.c.chain_key == chain_key)
+    query = select(_T).where(_C.batch_id.in_(batches)).order_by(_C.id)
+    found = await tx.execute(query.with_for_update())
     return [to_withdrawal(row) for row in found.mappings()]
 
 

@@ -14,11 +14,12 @@ from millpond.intents import Intent, Intents
 from millpond.risk import Function, RiskEngine
 from millpond.staking import metrics
 from millpond.staking.accounts import derived_id
+from millpond.staking.batches import BatchPayload, payees_of
 from millpond.staking.paying import HotWallet, Paying
 from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, list_pools
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals import rows
-from millpond.staking.withdrawals.effect import KIND, REFUSED_ALERT, BatchPayload
+from millpond.staking.withdrawals.effect import BATCH
 from millpond.staking.withdrawals.model import Withdrawal, WithdrawalState
 from millpond.staking.withdrawals.tables import batch_table
 from millpond.store import Store, Tx
@@ -81,8 +82,8 @@ class WithdrawalRun:
             wallets,
             alerts,
             self._settings,
-            what="withdrawals",
-            refused_alert=REFUSED_ALERT,
+            what=BATCH.what,
+            refused_alert=BATCH.refused_alert,
         )
 
     async def run_once(self) -> list[RunResult]:
@@ -129,7 +130,7 @@ class WithdrawalRun:
         """A batch of the oldest one, to be tried."""
         async with self._store.read() as tx:
             oldest = await rows.pending(tx, pool.pool_id, limit=1, lock=False)
-        return _payload(pool, "trial", oldest).call() if oldest else None
+        return BATCH.call(_payload(pool, "trial", oldest)) if oldest else None
 
     async def _write_batch(self, pool: StakingPool) -> tuple[Intent | None, int]:
         """One batch: rows, intent and payees in one transaction."""
@@ -142,18 +143,18 @@ class WithdrawalRun:
             payload = _payload(pool, batch_id, chosen)
             intent = await self._intents.create(
                 tx,
-                KIND,
+                BATCH.intent,
                 batch_id,
                 msgspec.to_builtins(payload),
                 lane=lane_of(pool.chain_id, wallet.address),
             )
-            await self._insert(tx, pool, intent, payload, chosen)
+            await self._insert(tx, batch_id, intent, payload, chosen)
         return intent, len(chosen)
 
     async def _insert(
         self,
         tx: Tx,
-        pool: StakingPool,
+        batch_id: str,
         intent: Intent,
         payload: BatchPayload,
         chosen: list[Withdrawal],
@@ -161,8 +162,8 @@ class WithdrawalRun:
         now_ms = self._clock.now_ms()
         await tx.execute(
             insert(batch_table).values(
-                id=payload.batch_id,
-                pool_id=pool.pool_id,
+                id=batch_id,
+                pool_id=payload.pool_id,
                 intent_id=intent.id,
                 chain_key=payload.chain_key,
                 payees=len(chosen),
@@ -175,7 +176,7 @@ class WithdrawalRun:
             chosen,
             now_ms=now_ms,
             state=WithdrawalState.PROCESSING,
-            batch_id=payload.batch_id,
+            batch_id=batch_id,
             reason="",
         )
         await rows.tell(tx, moved, now_ms=now_ms)
@@ -201,9 +202,8 @@ class WithdrawalRun:
 
 def _payload(pool: StakingPool, batch_id: str, chosen: list[Withdrawal]) -> BatchPayload:
     return BatchPayload(
-        batch_id=batch_id,
         pool_id=pool.pool_id,
         contract=pool.contract,
         chain_key="0x" + derived_id("batch", pool.pool_id, batch_id),
-        payees=tuple((withdrawal.wallet, str(withdrawal.amount)) for withdrawal in chosen),
+        payees=payees_of(chosen),
     )

@@ -159,6 +159,17 @@ class Withdrawals:
         await rows.tell(tx, back, now_ms=now_ms)
         return back
 
+    async def under_way(self, tx: Tx, chain_key: str) -> list[Withdrawal]:
+        """Withdrawals of a batch, by its name on chain, whose end is open; locked."""
+        found = await rows.of_batch(tx, chain_key)
+        return [w for w in found if w.state is WithdrawalState.PROCESSING]
+
+    async def explain(self, tx: Tx, withdrawals: Sequence[Withdrawal], reason: str) -> None:
+        """Say why withdrawals are where they are."""
+        now_ms = self.clock.now_ms()
+        told = await rows.change(tx, withdrawals, now_ms=now_ms, reason=reason)
+        await rows.tell(tx, told, now_ms=now_ms)
+
     async def _asked_again(self, tx: Tx, withdrawal: Withdrawal) -> bool:
         found = await rows.open_of(tx, withdrawal.pool_id, [withdrawal.wallet])
         return any(other.state is WithdrawalState.PENDING for other in found)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from millpond.chains.evm.operations.model import OperationState
+from millpond.chains.evm.operations.model import OperationState, Order
 from millpond.chains.evm.operations.tables import operation_table
 from millpond.chains.evm.tx import Call
 from millpond.chains.evm.types import Receipt
 from millpond.clock import Clock
 from millpond.intents import Intent
-from millpond.store import Tx
+from millpond.intents.handler import NotReadyError, RefusedError
+from millpond.store import Store, Tx
 
 KIND = "evm.operation"
 
 
-def payload_of(call: Call) -> dict[str, Any]:
-    """The call as an intent keeps it."""
-    return {"to": call.to, "data": "0x" + call.data.hex(), "value": str(call.value)}
+def payload_of(order: Order) -> dict[str, Any]:
+    """What is to be called, and after what, as an intent keeps it."""
+    call = order.call
+    payload = {"to": call.to, "data": "0x" + call.data.hex(), "value": str(call.value)}
+    return payload | ({"after": order.after} if order.after else {})
 
 
 class OperationEffect:
@@ -30,10 +33,12 @@ class OperationEffect:
 
     Args:
         clock: When it ended.
+        store: Where it is read what became of the operation before.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, store: Store) -> None:
         self._clock = clock
+        self._store = store
 
     @property
     def kind(self) -> str:
@@ -41,12 +46,29 @@ class OperationEffect:
         return KIND
 
     async def call(self, intent: Intent) -> Call:
-        """The call as it was ordered."""
+        """The call as it was ordered.
+
+        Raises:
+            NotReadyError: What must be done before is under way.
+            RefusedError: It came to nothing.
+        """
+        await self._check_before(intent.payload.get("after", ""))
         return Call(
             to=intent.payload["to"],
             data=bytes.fromhex(intent.payload["data"].removeprefix("0x")),
             value=int(intent.payload["value"]),
         )
+
+    async def _check_before(self, key: str) -> None:
+        if not key:
+            return
+        query = select(operation_table.c.state).where(operation_table.c.key == key)
+        async with self._store.read() as tx:
+            state = (await tx.execute(query)).scalar()
+        if state == OperationState.UNDER_WAY:
+            raise NotReadyError(f"{key} is done first")
+        if state != OperationState.DONE:
+            raise RefusedError(f"{key} had to be done first and came to nothing")
 
     async def changed(self, tx: Tx, before: Intent, after: Intent) -> None:
         """Nothing follows a change of state."""

@@ -49,6 +49,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         signer: Who signs.
         call: The transaction.
         artifact: Name of the contract that it makes, else empty.
+        after: Key of the operation that must be done before this one is signed; it
+            fails if that one does. Both may be ordered at once.
     """
 
     key: str
@@ -58,6 +60,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     signer: str
     call: Call
     artifact: str = ""
+    after: str = ""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

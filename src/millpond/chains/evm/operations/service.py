@@ -100,7 +100,7 @@ class Operations:
                 tx,
                 KIND,
                 f"{order.key}#{attempt}",
-                payload_of(order.call),
+                payload_of(order),
                 lane=lane_of(order.chain_id, order.signer),
                 actor=actor,
                 reason=order.what,
