@@ -41,7 +41,7 @@ from tests.support.evm_faults import FaultProxy
 from tests.support.evm_nodes import Anvil, anvil
 from tests.support.postgres import apart
 
-KILLS = int(os.environ.get("MILLPOND_CAMPAIGN_KILLS", "10"))
+KILLS = int(os.environ.get("MILLPOND_CAMPAIGN_KILLS", "7"))
 SEED = int(os.environ.get("MILLPOND_CAMPAIGN_SEED", "1"))
 FAST = """
 poll_s = 0.2
