@@ -48,10 +48,13 @@ from tests.support import evm_faults as faults
 from tests.support.evm_faults import Fault, FaultProxy
 from tests.support.evm_nodes import NodeError
 
-LIFE_S = 60.0
+LIFE_S = 240.0
 """How long a process may take to come to where it dies, in real seconds."""
 
-REST_S = 120.0
+REST_S = 300.0
+JUMP_S, REST_JUMP_S = 3.0, 12.0
+"""Real seconds between two jumps of the clocks, so that who works comes to an end in between."""
+
 BATCHES_BIT = 4
 AT_REST = "at rest"
 _TASKS = ("staking-rewards", "staking-payments")
@@ -104,7 +107,7 @@ class Rig:
         self.claimed: list[Claim] = []
         self.mining = True
         self.life = self.goal = 0
-        self._names = 0
+        self._names, self._jumped = 0, 0.0
         rooms, transactions = site.rooms, site.room.transactions
         effects: list[EvmEffect] = [
             WithdrawalEffect(rooms.withdrawals, rooms.alerts),
@@ -208,9 +211,10 @@ class Rig:
         if acts:
             await self._act(dice)
         self.clock.advance(dice.choice((0.2, 0.5, 1)))
-        if dice.random() < 0.07:
+        if time.monotonic() - self._jumped > (JUMP_S if acts else REST_JUMP_S):
             # All leases run out, those of the living too.
-            self.node.increase_time(dice.choice((5, 20, EPOCH_S)))
+            self._jumped = time.monotonic()
+            self.node.increase_time(dice.choice((20, EPOCH_S, 2 * EPOCH_S)))
             self.clock.advance(241)
         if self.mining:
             self.node.mine(dice.choice((1, 1, 2)))

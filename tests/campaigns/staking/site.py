@@ -119,7 +119,7 @@ backoff_s = 0.2
 backoff_max_s = 1.0
 [evm.tx]
 confirmations = {CONFIRMATIONS}
-lease_s = 6.0
+lease_s = 30.0
 {tx or "poll_s = 1.0"}
 [staking]
 poll_s = 0.2
