@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+from typing import Any
 
+import msgspec
 import pytest
 
+from millpond.chains.evm.errors import RevertedError
 from millpond.money.model import Transfer
 from millpond.staking import accounts
 from millpond.staking.checkpoints import load
@@ -20,7 +23,7 @@ from millpond.store import Store
 from millpond.trail import Trail
 from tests.staking.chain import PaperChain, wallet
 from tests.staking.rig import Rig, rig_for
-from tests.staking.samples import CHAIN, TOKEN, direct_pool, vault_pool
+from tests.staking.samples import CHAIN, CONTRACT, TOKEN, direct_pool, vault_pool
 
 POOL = "btcd-main-pool"
 SEEDS = 40 if os.environ.get("MILLPOND_CAMPAIGN") == "long" else 2
@@ -372,3 +375,54 @@ async def test_an_epoch_that_was_taken_back_is_seen(store: Store) -> None:
     await rig.index()
     async with store.read() as tx:
         assert await last_posted(tx, "btcd-vault") is None
+
+
+@pytest.mark.parametrize("answer", [b"", None])
+async def test_a_contract_that_does_not_answer_holds_up_no_other_pool(
+    store: Store, monkeypatch: pytest.MonkeyPatch, answer: bytes | None
+) -> None:
+    gone = direct_pool(pool_id="gone", contract=wallet(901), rewards_contract=wallet(902))
+    rig = await rig_for(store, [direct_pool(), gone])
+    tell = rig.chain.call
+
+    async def call(to: str, calldata: bytes, *where: Any, **how: Any) -> bytes:
+        if to != gone.contract:
+            return await tell(to, calldata, *where, **how)
+        if answer is None:
+            raise RevertedError("reverted", rpc_code=3, method="eth_call", data=b"", reason="")
+        return answer
+
+    monkeypatch.setattr(rig.chain, "call", call)
+    rig.chain.deposit(POOL, A, 100)
+    rig.chain.mine(3)
+    await rig.index()
+    async with store.read() as tx:
+        assert (await get_position(tx, POOL, A)).balance == 100
+    assert await rig.open_alerts() == {"staking_chain_gap"}
+    monkeypatch.undo()
+    await rig.index()
+    await rig.check()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda log: msgspec.structs.replace(log, data=log.data[:-1]),
+        lambda log: msgspec.structs.replace(log, topics=log.topics[:1]),
+    ],
+)
+async def test_a_log_that_no_contract_of_ours_writes_holds_up_no_other_pool(
+    store: Store, spoil: Any
+) -> None:
+    second = direct_pool(pool_id="second", contract=wallet(901), rewards_contract=wallet(902))
+    rig = await rig_for(store, [direct_pool(), second])
+    rig.chain.deposit(POOL, A, 100)
+    rig.chain.deposit("second", B, 50)
+    rig.chain.mine(3)
+    for minted in rig.chain.minted:
+        minted.logs = [spoil(log) if log.address == CONTRACT else log for log in minted.logs]
+    await rig.index()
+    async with store.read() as tx:
+        assert (await get_position(tx, "second", B)).balance == 50
+        assert (await get_position(tx, POOL, A)).seen == 0
+    assert await rig.open_alerts() == {"staking_chain_gap"}

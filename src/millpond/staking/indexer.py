@@ -15,7 +15,7 @@ import msgspec
 
 from millpond.alerts import Alerts, Severity
 from millpond.chains.evm.contracts import Contract
-from millpond.chains.evm.errors import ReorgTooDeepError
+from millpond.chains.evm.errors import AbiError, ReorgTooDeepError, RevertedError
 from millpond.chains.evm.types import Log
 from millpond.clock import Clock
 from millpond.money.ledger import Ledger
@@ -229,7 +229,12 @@ class Indexer:
     async def _fold(
         self, tx: Tx, pool: StakingPool, at: Checkpoint, logs: Sequence[Log], step: Advance
     ) -> tuple[dict[str, Position], list[Event]]:
-        decoded = decode_logs(pool, logs)
+        try:
+            decoded = decode_logs(pool, logs)
+        except AbiError as error:
+            raise ChainGapError(
+                f"a log is not what the contract writes: {error.message}", pool=pool.pool_id
+            ) from None
         wallets = {effect.wallet for _, effect in decoded if effect.wallet}
         held = await recording.positions_of(tx, pool.pool_id, sorted(wallets))
         hashes = {log.tx_hash for log in logs} if at.reorgs else set()
@@ -246,10 +251,17 @@ class Indexer:
         for pool in group.pools:
             name, function = _TOTAL[pool.kind]
             contract = Contract.named(name, pool.contract)
-            answer = await self._chains[chain_id].call(
-                pool.contract, contract.encode(function), step.marks[-1].hash, agreed=True
-            )
-            found[pool.pool_id] = contract.decode_output(function, answer)
+            try:
+                answer = await self._chains[chain_id].call(
+                    pool.contract, contract.encode(function), step.marks[-1].hash, agreed=True
+                )
+                found[pool.pool_id] = contract.decode_output(function, answer)
+            except (AbiError, RevertedError) as error:
+                # Gone, or never one of ours: no reason to hold up the other pools.
+                raise ChainGapError(
+                    f"the contract does not tell what it holds: {error.message}",
+                    pool=pool.pool_id,
+                ) from None
         return found
 
     @staticmethod

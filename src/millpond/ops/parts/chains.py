@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 
 import structlog
 
@@ -66,12 +67,13 @@ async def run_with(context: PartContext, faults: Faults | None = None) -> None:
 
 
 def _loops(context: PartContext, rooms: StakingRooms) -> list[Loop]:
-    loops = [Loop("indexer", rooms.indexer.run_once, context.config.staking.poll_s)]
-    if context.config.uses_devevm:
-        loops = [Loop("indexer", rooms.indexer.run_once, 1.0)]
+    poll_s = 1.0 if context.config.uses_devevm else context.config.staking.poll_s
+    loops: list[Loop] = []
     for chain_id, room in rooms.chains.items():
         name = room.settings.name
+        # One a chain: the nodes of one that are away hold up no other.
         loops += [
+            Loop(f"indexer {name}", partial(rooms.indexer.run_chain, chain_id), poll_s),
             Loop(f"nodes {name}", room.nodes.check, room.settings.nodes.interval_s),
             Loop(f"transactions {name}", rooms.runners[chain_id].run_once, _INTENTS_S),
             Loop(f"keeper {name}", room.keeper.run_once, room.settings.tx.keeper_s),

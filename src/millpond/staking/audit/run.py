@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from millpond.chains.evm.errors import EquivocationError, RpcError
+from millpond.chains.evm.errors import AbiError, EquivocationError, RpcError
 from millpond.money.ledger import Ledger
 from millpond.money.report import Row, unknown
 from millpond.staking.audit.books import check_books
@@ -45,5 +45,5 @@ async def audit_pool(
         return [*rows, unknown("contracts", pool.pool_id, "no node of this chain is set")]
     try:
         return rows + await check_contracts(chain, pool, figures)
-    except (RpcError, EquivocationError) as error:
+    except (RpcError, EquivocationError, AbiError) as error:
         return [*rows, unknown("contracts", pool.pool_id, error.message)]
