@@ -40,6 +40,7 @@ OPEN = {
     "GET /api/v1/pool/{asset}/user/{wallet}",
     "GET /api/v1/pools/{pool_id}/risk",
     "GET /api/v1/pools/{pool_id}/history",
+    "GET /api/v1/pools/{pool_id}/events",
     "GET /api/v1/pools/{pool_id}/epochs",
     "GET /api/v1/pools/{pool_id}/epochs/{epoch}",
     "GET /api/v1/pools/{pool_id}/epochs/{epoch}/statement",
@@ -102,6 +103,11 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, set[str]]]
             yield method.upper(), path, who - {"signature"}
 
 
+def described_by(platform: Platform) -> dict[str, Any]:
+    app: Any = create_app(platform.deps).inner
+    return document(app)
+
+
 async def ask(client: httpx.AsyncClient, method: str, path: str, headers: dict[str, str]) -> Any:
     places = dict.fromkeys(("hold_id", "alert_id", "withdrawal_id", "name", "epoch"), "1")
     url = path.format(**(places | {"order": "a-try"} | PLACES))
@@ -116,7 +122,7 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, headers: dict[s
 
 
 async def test_every_operation_says_who_may_use_it(platform: Platform):
-    described = document(create_app(platform.deps).inner)
+    described = described_by(platform)
     without = {f"{method} {path}" for method, path, who in operations(described) if not who}
     assert without == OPEN
     for method, path, who in operations(described):
@@ -129,7 +135,7 @@ async def test_every_operation_says_who_may_use_it(platform: Platform):
 async def test_each_is_open_to_those_whom_it_names_and_closed_to_others(
     platform: Platform, client: httpx.AsyncClient
 ):
-    described = document(create_app(platform.deps).inner)
+    described = described_by(platform)
     own, other = [await platform.sign_in(client, who) for who in (ANN, BOB)]
     callers: dict[str, dict[str, str]] = {
         "nobody": {},
@@ -161,7 +167,7 @@ async def test_each_is_open_to_those_whom_it_names_and_closed_to_others(
 async def test_the_operators_acts_are_on_the_trail_under_a_name(
     platform: Platform, client: httpx.AsyncClient
 ):
-    described = document(create_app(platform.deps).inner)
+    described = described_by(platform)
     headers = OPERATOR | {"millpond-actor": "carol@ops"}
     acts = [
         (method, path)
@@ -170,7 +176,7 @@ async def test_the_operators_acts_are_on_the_trail_under_a_name(
         and f"{method} {path}" not in OPEN | MINERS
         and not path.endswith("/deposit")
     ]
-    done = 0
+    done, after = 0, []
     for method, path in acts:
         before = (await client.get("/api/admin/trail", headers=OPERATOR)).json()["items"]
         answer = await ask(client, method, path, headers)

@@ -87,6 +87,7 @@ async def test_a_flash_stake_at_the_end_of_an_epoch_earns_nothing_down_to_the_ch
     assert site.tokens(DAN) == MINTED
     await pass_epochs(site, 3)
 
+    ann = 0
     for pool_id in POOLS:
         credited = await site.check_rewards(pool_id)
         assert wallet not in credited

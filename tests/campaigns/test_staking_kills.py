@@ -23,7 +23,7 @@ from millpond.staking.rewards.claims import ClaimState
 from millpond.staking.rewards.claims import listed as list_claims
 from millpond.staking.withdrawals.model import WithdrawalState
 from tests.campaigns.staking.reference import PAID, WITHDRAWN, handed_on, paid_out
-from tests.campaigns.staking.rig import BATCHES_BIT, FAULTS, LIES, Rig
+from tests.campaigns.staking.rig import AT_REST, BATCHES_BIT, FAULTS, LIES, Rig
 from tests.campaigns.staking.site import (
     DAN,
     DIRECT,
@@ -208,7 +208,7 @@ class Campaign:
         for who in STAKERS:
             self.site.send(who, self.site.contract(DIRECT), "deposit", 10 * ONE)
         await self.rig.rest()
-        self.rig.kill(process, "at rest")
+        self.rig.kill(process, AT_REST)
         await self.rig.ask(dice, dice.choice(STAKERS))
         await self.site.rooms.withdrawal_run.run_once()
         self.rig.trouble(dice)

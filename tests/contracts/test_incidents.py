@@ -226,6 +226,29 @@ def test_a_callback_cannot_enter_the_payout_again(inner: str, odd_world: World) 
     assert world.balance(payout) == 350
 
 
+@pytest.mark.parametrize("inner", ["fund", "defund", "post_epoch", "claim", "funded", "root"])
+def test_a_callback_cannot_enter_the_distributor_again(inner: str, odd_world: World) -> None:
+    """Nested, each funding would also count what the other one brought."""
+    world = odd_world
+    caller = _hostile(world)
+    made = world.chain.deploy("RewardDistributor", world.token, world.token, caller, caller, caller)
+    _through(world, caller, world.token, "approve", made, 1000)
+    root, proofs = tree({caller.address: 100, world.bob: 5})
+    _through(world, caller, made, "fund", 200)
+    _through(world, caller, made, "post_epoch", 1, root, 105, bytes(32))
+    args = {
+        "fund": (50,),
+        "defund": (1, caller),
+        "post_epoch": (2, root, 0, bytes(32)),
+        "claim": (caller.address, 100, proofs[caller.address]),
+    }
+    caller.send(world.mallory, "arm", made, made.data(inner, *args.get(inner, ())))
+    _through(world, caller, made, "fund", 100)
+    assert caller.call("armed") is False
+    assert caller.call("succeeded") is False
+    assert made.call("funded") == world.balance(made) == 300
+
+
 def test_a_callback_claims_no_reward_twice(odd_world: World) -> None:
     world = odd_world
     caller = _hostile(world)

@@ -56,3 +56,45 @@ def test_parts_and_times():
     assert f.difficulty(0) == "0"
     assert f.difficulty(95_300_000_000_000) == "95.3 T"
     assert f.basis_points(150) == "1.5 %"
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (None, "\u2013"),
+        ("0", "0 %"),
+        ("0.12", "12 %"),
+        ("0.123456", "12.35 %"),
+        ("0.00001", "< 0.01 %"),
+        ("2102.4", "210\u202f240 %"),
+        ("9999", "over 999\u202f000 %"),
+    ],
+)
+def test_yearly_rates(rate, text):
+    assert f.yearly(rate) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "for ever"),
+        (0, "less than a second"),
+        (30, "30 s"),
+        (90, "1 min 30 s"),
+        (3_600, "1 h"),
+        (93_784, "1 day 2 h"),
+        (86_400, "1 day"),
+        (400 * 86_400, "1 year 35 days"),
+    ],
+)
+def test_how_long_something_lasts(seconds, text):
+    assert f.lasting(seconds) == text
+
+
+def test_what_is_held_is_said_in_words_of_staking():
+    assert f.held_words(["claim", "deposit", "order", "rewards"]) == (
+        "deposits, new rewards, taking rewards"
+    )
+    assert f.sentence("it stands still") == "It stands still."
+    assert f.plain_amount("12.500000") == "12.5"
+    assert f.plain_amount("100") == "100"

@@ -119,3 +119,29 @@ async def test_the_first_page_with_all_it_needs_is_under_200_kb(real: RealPool):
         assert (await client.get("/static/../render.py")).status_code == 404
         assert (await client.get("/static/%2e%2e/render.py")).status_code == 404
     assert total < 200_000, "uncompressed, everything"
+
+
+async def test_a_platform_without_staking_says_so_and_keeps_its_doors_shut(store: Store):
+    real = await RealPool.make(store)
+    async with real.client() as client:
+        assert "no staking pool here yet" in text_of(await page(client, "/staking"))
+        await page(client, "/staking/nothing", 404)
+        await page(client, "/staking/wallets/0x12", 400)
+        await page(client, f"/staking/wallets/0x{'1' * 40}")
+        found = await client.get("/miners", params={"wallet": f"0x{'1' * 40}"})
+        assert found.headers["location"] == f"/staking/wallets/0x{'1' * 40}"
+        door = await page(client, "/admin")
+        assert "Pause" not in door
+        for part in ("pools", "risk", "alerts", "prices", "tasks", "trail"):
+            await page(client, f"/admin/live?part={part}", 401)
+
+
+async def test_modules_are_asked_about_each_time_and_hashed_names_never(real: RealPool):
+    async with real.client() as client:
+        plain = await client.get("/static/staking/wallet.js")
+        assert plain.headers["cache-control"] == "no-cache"
+        known = {"if-none-match": plain.headers["etag"]}
+        again = await client.get("/static/staking/wallet.js", headers=known)
+        assert (again.status_code, again.content) == (304, b"")
+        stale = await client.get("/static/staking/wallet.js?v=0000")
+        assert stale.headers["cache-control"] == "no-cache"

@@ -19,8 +19,6 @@ from tests.web.browser_wallet import BrowserWallet
 from tests.web.looking import CONTRAST, PHONE, WIDE, fits
 from tests.web.staking_world import ANN, BEN, DIRECT, KEY, ONE, VAULT, World, staking_world
 
-STEP_DONE = '[data-step="{}"][data-state="done"]'
-
 
 @dataclass
 class Seen:

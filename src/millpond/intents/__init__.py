@@ -10,24 +10,53 @@ a worker whose lease was taken over writes nothing; money moves in the same
 transaction as the state. See docs/intents.md.
 """
 
-from millpond.intents.handler import (
-    Accepted,
-    Confirmed,
-    Conflicted,
-    FreezeError,
-    Handler,
-    NotFound,
-    NotReadyError,
-    Pending,
-    Prepared,
-    RefusedError,
-    Rejected,
-    Unknown,
-)
-from millpond.intents.model import Intent, IntentEvent, IntentState, Policy
-from millpond.intents.operator import Operator
-from millpond.intents.runner import Runner
-from millpond.intents.service import Intents
+from typing import TYPE_CHECKING
+
+from millpond.lazy import lazily
+
+if TYPE_CHECKING:
+    from millpond.intents.handler import (
+        Accepted,
+        Confirmed,
+        Conflicted,
+        FreezeError,
+        Handler,
+        NotFound,
+        NotReadyError,
+        Pending,
+        Prepared,
+        RefusedError,
+        Rejected,
+        Unknown,
+    )
+    from millpond.intents.model import Intent, IntentEvent, IntentState, Policy
+    from millpond.intents.operator import Operator
+    from millpond.intents.runner import Runner
+    from millpond.intents.service import Intents
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "handler": (
+                "Accepted",
+                "Confirmed",
+                "Conflicted",
+                "FreezeError",
+                "Handler",
+                "NotFound",
+                "NotReadyError",
+                "Pending",
+                "Prepared",
+                "RefusedError",
+                "Rejected",
+                "Unknown",
+            ),
+            "model": ("Intent", "IntentEvent", "IntentState", "Policy"),
+            "operator": ("Operator",),
+            "runner": ("Runner",),
+            "service": ("Intents",),
+        },
+    )
 
 __all__ = [
     "Accepted",

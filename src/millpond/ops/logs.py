@@ -13,13 +13,12 @@ from typing import Any, TextIO
 import structlog
 
 from millpond.ops.config.settings import LogSettings
+from millpond.ops.hiding import HIDDEN, hide_url_password
 
 _SECRET_KEY = re.compile(
     r"(password|passwd|secret|token|private|passphrase|authorization|api_?key|operator_key|cookie)",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@", re.IGNORECASE)
-_HIDDEN = "<hidden>"
 _MAX_TEXT = 4_000
 _FILE_BYTES = 10_000_000
 _FILES_KEPT = 3
@@ -106,13 +105,8 @@ def _formatter(shared: list[Any], *, as_json: bool, colors: bool) -> logging.For
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Hide whatever is named like a secret, and passwords inside URLs."""
     for key in list(event):
-        event[key] = _HIDDEN if _SECRET_KEY.search(key) and event[key] else _clean(event[key])
+        event[key] = HIDDEN if _SECRET_KEY.search(key) and event[key] else _clean(event[key])
     return event
-
-
-def hide_url_password(text: str) -> str:
-    """A text whose URLs have lost their passwords."""
-    return _URL_PASSWORD.sub(rf"\1:{_HIDDEN}@", text)
 
 
 def _clean(value: Any, depth: int = 0) -> Any:
@@ -120,13 +114,13 @@ def _clean(value: Any, depth: int = 0) -> Any:
         return hide_url_password(value[:_MAX_TEXT])
     if isinstance(value, dict) and depth < 6:
         return {
-            key: _HIDDEN if _SECRET_KEY.search(str(key)) and item else _clean(item, depth + 1)
+            key: HIDDEN if _SECRET_KEY.search(str(key)) and item else _clean(item, depth + 1)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple) and depth < 6:
         return [_clean(item, depth + 1) for item in value]
     # Too deep to be looked through, so it is not shown.
-    return _HIDDEN if isinstance(value, dict | list | tuple) else value
+    return HIDDEN if isinstance(value, dict | list | tuple) else value
 
 
 def _with_part(part: str) -> Any:

@@ -18,7 +18,7 @@ from millpond.staking.deploy import Deployed, Deployer, Deployment, Roles, Spec
 from millpond.staking.deploy.service import Say
 from millpond.staking.funding import check_funds, funding_group, funding_orders
 from millpond.staking.pools import PoolKind, StakingPool, Token, create_pool, get_pool, list_pools
-from millpond.staking.registering import read_token, vault_share
+from millpond.staking.registering import named, read_token, vault_share
 from millpond.trail import Trail
 
 
@@ -140,7 +140,7 @@ class StakingDesk:
             # Epochs stay counted from where they began.
             pool = msgspec.structs.replace(pool, epoch_zero_s=known[0].epoch_zero_s)
         async with self._desk.store.begin() as tx:
-            made = await create_pool(tx, pool, self._desk.clock)
+            made = await create_pool(tx, await named(tx, pool), self._desk.clock)
             await self._trail.record(
                 tx, self._actor, "staking.init", pool.pool_id, before={}, after=_facts(made)
             )

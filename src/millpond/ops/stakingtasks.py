@@ -9,6 +9,7 @@ from millpond.ops.config import Config
 from millpond.ops.stakingrooms import StakingRooms
 from millpond.staking.info import record
 from millpond.staking.pools import list_pools
+from millpond.staking.rewards.rows import clear_snapshots
 from millpond.tasks import Task
 
 _RISK_S = 300.0
@@ -63,7 +64,9 @@ def staking_tasks(config: Config, rooms: StakingRooms, clock: Clock) -> list[Tas
             swept = await rooms.risk.sweep(tx)
             gone = await rooms.alerts.prune(tx)
             await rooms.alerts.observe(tx)
-        return f"{msgspec.json.encode(swept).decode()}, {gone} old alerts"
+        cleared = await _clear_snapshots(config, rooms, clock)
+        told = msgspec.json.encode(swept).decode()
+        return f"{told}, {gone} old alerts, {cleared} epochs cleared"
 
     return [
         Task("staking-figures", min(60.0, config.staking.history_s), 5.0, figures),
@@ -73,6 +76,20 @@ def staking_tasks(config: Config, rooms: StakingRooms, clock: Clock) -> list[Tas
         Task("risk-checks", 30.0 if demo else _RISK_S, 5.0, risk),
         Task("clean-up", _CLEAN_UP_S, 60.0, clean_up),
     ]
+
+
+async def _clear_snapshots(config: Config, rooms: StakingRooms, clock: Clock) -> int:
+    """Drop the lines of old epochs of every pool; answers of how many epochs."""
+    if not config.staking.snapshots_days:
+        return 0
+    before_s = clock.now_ms() // 1000 - config.staking.snapshots_days * 86_400
+    async with rooms.store.read() as tx:
+        pools = await list_pools(tx)
+    cleared = 0
+    for pool in pools:
+        async with rooms.store.begin() as tx:
+            cleared += await clear_snapshots(tx, pool.pool_id, before_s=before_s)
+    return cleared
 
 
 def _epochs(closed: list[int]) -> str:

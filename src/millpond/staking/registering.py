@@ -2,20 +2,63 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+import msgspec
+from sqlalchemy import select
 
 from millpond.chains.evm.contracts import Contract
 from millpond.chains.evm.errors import AbiError, RevertedError
 from millpond.chains.evm.messages import Caller
 from millpond.errors import InvalidInputError
+from millpond.money.tables import assets as ledger_asset
 from millpond.staking.pools import PoolKind, StakingPool, Token
+from millpond.staking.tables import asset_table
+from millpond.store import Tx
 
 VAULT_OFFSET = 6
 """Decimals that a vault's shares have beyond its token's (`contracts/src/Vault.vy`)."""
 
 
+_NO_CODE = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
+_MAX_CODE = 32
+
+
+async def named(tx: Tx, pool: StakingPool) -> StakingPool:
+    """The pool with the codes under which its token and shares are in the books.
+
+    What has a code keeps it. A symbol that another contract or another currency of
+    the platform has already is told apart by the beginning of the address.
+    """
+    token = msgspec.structs.replace(pool.token, code=await _code_of(tx, pool.token))
+    if pool.share is None:
+        return msgspec.structs.replace(pool, token=token)
+    share = msgspec.structs.replace(pool.share, code=await _code_of(tx, pool.share))
+    return msgspec.structs.replace(pool, token=token, share=share)
+
+
+async def _code_of(tx: Tx, token: Token) -> str:
+    known = select(asset_table.c.code).where(
+        asset_table.c.chain_id == token.chain_id, asset_table.c.token == token.address
+    )
+    found: str | None = (await tx.execute(known)).scalar()
+    if found is not None:
+        return found
+    for column in (asset_table.c.code, ledger_asset.c.code):
+        if (await tx.execute(select(column).where(column == token.code))).first() is not None:
+            suffix = f"-{token.chain_id}-{token.address[2:10].lower()}"
+            return token.code[: _MAX_CODE - len(suffix)] + suffix
+    return token.code
+
+
+def code_for(symbol: str) -> str:
+    """A symbol as the books can write it: some tokens have characters that codes have not."""
+    return _NO_CODE.sub("", symbol)[:_MAX_CODE] or "token"
+
+
 async def read_token(chain: Caller, chain_id: int, address: str) -> Token:
-    """What a token says of itself; the ledger's code for it is its symbol, if free.
+    """What a token says of itself; `named` gives it a code of its own in the books.
 
     Raises:
         InvalidInputError: It does not answer as an ERC-20 does.
@@ -23,13 +66,13 @@ async def read_token(chain: Caller, chain_id: int, address: str) -> Token:
     """
     token = Contract.named("BTCD", address)
     symbol, decimals = [await _ask(chain, token, name) for name in ("symbol", "decimals")]
-    return Token(str(symbol), str(symbol), int(decimals), chain_id, address)
+    return Token(code_for(str(symbol)), str(symbol), int(decimals), chain_id, address)
 
 
 def vault_share(token: Token, contract: str, symbol: str) -> Token:
     """A vault's shares, called `symbol` there, as an asset of the ledger."""
     return Token(
-        f"st{token.code}",
+        f"st{token.code}"[:_MAX_CODE],
         symbol,
         token.decimals + VAULT_OFFSET,
         token.chain_id,

@@ -24,6 +24,8 @@ class StakingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         gas_per_payee: Gas reckoned for each payee when the hot wallet is checked.
         old_withdrawal_s: Age at which a withdrawal that waits is an alert.
         history_s: Time between two rows of a pool's history.
+        snapshots_days: How long the lines of a closed epoch are kept; its row and the
+            hash of its statement stay. 0: for ever.
     """
 
     trail: int = 128
@@ -39,6 +41,7 @@ class StakingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     gas_per_payee: int = 60_000
     old_withdrawal_s: int = 3_600
     history_s: int = 300
+    snapshots_days: int = 90
 
     def __post_init__(self) -> None:
         assert 16 <= self.trail <= 1_024, "16 to 1,024 blocks are remembered"

@@ -6,7 +6,20 @@ at a time, in the order of asking, over all processes; on PostgreSQL writers
 order themselves by row locks; every reader (`Store.read`) sees one snapshot.
 """
 
-from millpond.store.engine import Store, Tx
-from millpond.store.types import BigInt, JsonText, metadata
+from typing import TYPE_CHECKING
+
+from millpond.lazy import lazily
+
+if TYPE_CHECKING:
+    from millpond.store.engine import Store, Tx
+    from millpond.store.types import BigInt, JsonText, metadata
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "engine": ("Store", "Tx"),
+            "types": ("BigInt", "JsonText", "metadata"),
+        },
+    )
 
 __all__ = ["BigInt", "JsonText", "Store", "Tx", "metadata"]

@@ -2,6 +2,6 @@
 
 May use the API's core (its poller, read models and limits) and nothing below
 it directly. Promises: every page reads well without scripts, no script or
-style is inline, nothing is fetched from another site, and a live page costs
-the database nothing.
+style is inline, nothing is fetched from another site, and the first page, live,
+costs the database nothing.
 """

@@ -8,7 +8,7 @@ from litestar import Request, Response, get
 from litestar.params import FromQuery
 
 from millpond.api.core import Core, CoreDep
-from millpond.risk import PLATFORM, Function
+from millpond.api.routes.operator import scope_of
 from millpond.web.pages import HTML, RendererDep, html_answer
 from millpond.web.staking_pages import LIMITS
 
@@ -22,6 +22,9 @@ PARTS = {
 }
 _ROWS = 30
 _WITHDRAWALS = 15
+
+FUNCTIONS = ("deposit", "withdraw", "rewards", "claim", "payout", "order")
+"""What can be paused by itself."""
 
 SET_LIMITS = {
     "tvl_cap": "Staked in all",
@@ -69,19 +72,21 @@ async def _pools(core: Core) -> dict[str, Any]:
     )
     return {
         "items": items,
-        "functions": [each.value for each in Function],
+        "functions": FUNCTIONS,
         "set_limits": SET_LIMITS,
         "withdrawals": waiting.items,
     }
 
 
 async def _risk(core: Core) -> dict[str, Any]:
+    everywhere = scope_of("platform")
+    assert everywhere is not None, "it is one"
     return {
-        "risk": await core.oversight.risk(PLATFORM),
+        "risk": await core.oversight.risk(everywhere),
         "holds": (await core.oversight.holds(None, limit=_ROWS, cursor=None)).items,
         "violations": (await core.oversight.violations(None, None, limit=_ROWS, cursor=None)).items,
         "scopes": _scopes(core, [pool.id for pool in await core.staking.pools()]),
-        "functions": [each.value for each in Function],
+        "functions": FUNCTIONS,
         "words": LIMITS,
     }
 

@@ -31,7 +31,7 @@ from millpond.staking.rewards.posting import PostingEffect
 from millpond.staking.withdrawals.effect import WithdrawalEffect
 from millpond.staking.withdrawals.model import Withdrawal, WithdrawalState
 from millpond.staking.withdrawals.queue import QueueEffect
-from millpond.tasks import run_now
+from millpond.tasks import list_tasks, run_now
 from tests.campaigns.staking.site import (
     CONFIRMATIONS,
     DAN,
@@ -53,6 +53,7 @@ LIFE_S = 60.0
 
 REST_S = 120.0
 BATCHES_BIT = 4
+AT_REST = "at rest"
 _TASKS = ("staking-rewards", "staking-payments")
 
 _processes = multiprocessing.get_context("forkserver")
@@ -137,14 +138,15 @@ class Rig:
         return process
 
     def kill(self, process: Any, why: str) -> None:
-        """`kill -9`, or see that it died so by itself."""
+        """`kill -9`, or see that it died so by itself; who had nothing to do is not counted."""
         if process.is_alive():
             process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL, f"it ended by itself: {self.output()}"
         process.close()
         self.alive.remove(process)
-        self.deaths[why] += 1
+        if why != AT_REST:
+            self.deaths[why] += 1
         print(
             f"seed {self.seed}, life {self.life}: {why} at block {self.node.height()}", flush=True
         )
@@ -167,6 +169,26 @@ class Rig:
         rate = dice.choice((0.0, 0.01, 0.03))
         self.proxy.chaos(dice.randrange(2**32), rate, self.lies)
 
+    async def explain(self) -> str:
+        """What a person needs to find out why it went wrong."""
+        async with self.site.store.read() as tx:
+            alerts = [
+                f"{a.kind} {a.subject}: {a.message}" for a in await self.site.rooms.alerts.open(tx)
+            ]
+            tasks = await list_tasks(tx, self.clock)
+        said = [
+            (
+                f"seed {self.seed}, life {self.life}, block {self.node.height()}"
+                f" at {self.node.now_s()}, clock {self.clock.now_ms()}"
+            ),
+            *alerts,
+            *(f"{t.name}: {t.last_result} {t.last_error} holder {t.holder}" for t in tasks),
+        ]
+        for pool_id in POOLS:
+            last = (await self.site.epochs(pool_id))[-1:]
+            said += [f"{pool_id}: {e.epoch} {e.state} until {e.end_s} {e.note}" for e in last]
+        return "\n".join([*said, self.output()])
+
     # -- a life ------------------------------------------------------------------
 
     def dice(self) -> random.Random:
@@ -178,9 +200,7 @@ class Rig:
         """Go on until it is so."""
         deadline = time.monotonic() + LIFE_S
         while not until():
-            assert time.monotonic() < deadline, (
-                f"seed {self.seed}, life {self.life}: never {what}: {self.output()}"
-            )
+            assert time.monotonic() < deadline, f"never {what}: {await self.explain()}"
             await self.step(dice)
 
     async def step(self, dice: random.Random, *, acts: bool = True) -> None:
@@ -343,7 +363,7 @@ class Rig:
         self.node.mine()
         process = self.start()
         await self.rest()
-        self.kill(process, "at rest")
+        self.kill(process, AT_REST)
 
     async def leave(self) -> None:
         """Everybody takes out everything, and then all the rewards."""
@@ -359,7 +379,7 @@ class Rig:
         left_s = self.node.now_s()
         deadline = time.monotonic() + REST_S
         while min([(await self.site.epochs(pool_id))[-1].end_s for pool_id in POOLS]) < left_s:
-            assert time.monotonic() < deadline, f"seed {self.seed}: no epoch: {self.output()}"
+            assert time.monotonic() < deadline, f"no epoch: {await self.explain()}"
             await self.step(random.Random(self.seed), acts=False)
         await self.rest()
         for who in STAKERS:
@@ -395,7 +415,7 @@ class Rig:
         quiet, deadline = 0, time.monotonic() + REST_S
         while quiet < CONFIRMATIONS + 4:
             left = await self.under_way()
-            assert time.monotonic() < deadline, f"seed {self.seed}: {left}: {self.output()}"
+            assert time.monotonic() < deadline, f"{left}: {await self.explain()}"
             quiet = 0 if left else quiet + 1
             await self.step(dice, acts=False)
             await asyncio.sleep(0.1)

@@ -13,12 +13,14 @@ from millpond.staking.rewards import rows
 from millpond.staking.rewards.epochs import DISPUTED, UNDERFUNDED
 from millpond.staking.rewards.errors import (
     EpochChangedError,
+    EpochClearedError,
     EpochNotFoundError,
     EpochStateError,
     NoRewardsError,
 )
 from millpond.staking.rewards.merkle import proves
 from millpond.staking.rewards.model import EpochState
+from millpond.staking.rewards.rows import clear_snapshots
 from millpond.staking.rewards.statement import decode, statement_hash
 from millpond.staking.rewards.statements import export, proof
 from millpond.staking.rewards.tables import snapshot_table
@@ -257,3 +259,35 @@ async def test_a_paused_pool_closes_nothing_and_catches_up_afterwards(sqlite_sto
     async with sqlite_store.begin() as tx:
         await change_pool(tx, world.pool.pool_id, world.clock, state=PoolState.ACTIVE)
     assert len(await world.close_all()) == 3
+
+
+async def test_lines_of_old_epochs_are_dropped_and_what_is_needed_of_them_stays(store: Store):
+    world = await staked_world(store)
+    pool_id = world.pool.pool_id
+    await world.mark(1_500)
+    closed = await world.close_all()
+    async with store.begin() as tx:
+        assert await clear_snapshots(tx, pool_id, before_s=closed[2].end_s) == 1
+        assert await clear_snapshots(tx, pool_id, before_s=10**12) == len(closed) - 3
+        assert await clear_snapshots(tx, pool_id, before_s=10**12) == 0
+        with pytest.raises(EpochClearedError):
+            await export(tx, pool_id, closed[1].epoch)
+        assert await export(tx, pool_id, closed[-1].epoch)
+        assert (await proof(tx, pool_id, ALICE)).root == closed[-1].root
+    await world.mark(1_800)
+    (behind,) = await world.close_all()
+    assert behind.previous == closed[-1].statement_hash
+    assert behind.cumulative > closed[-1].cumulative
+
+
+async def test_lines_behind_a_root_on_chain_stay_for_its_proofs(sqlite_store: Store):
+    world = await World(sqlite_store, vault()).create()
+    await world.fund(0, 10**6 * E18)
+    await world.hold(1, ALICE, 10**24)
+    await world.mark(4 * 3600)
+    closed = await world.close_all()
+    async with sqlite_store.begin() as tx:
+        details = {"epoch": 3, "root": closed[2].root}
+        await world.event(tx, 4 * 3600, EventKind.EPOCH_POSTED, "", 0, details=details)
+        await clear_snapshots(tx, world.pool.pool_id, before_s=10**12)
+        assert (await proof(tx, world.pool.pool_id, ALICE)).root == closed[2].root

@@ -158,3 +158,20 @@ async def test_a_root_on_chain_that_is_not_of_the_books_alerts_and_is_proven_by_
         await world.event(tx, 3701, EventKind.EPOCH_REVOKED, "", 0, details=forged)
         assert await post.post_missing(tx, world.pool) == 1
         assert await world.alerts.find_open(tx, FOREIGN_ROOT, "pool:btcd-vault") is None
+
+
+async def test_an_epoch_that_somebody_else_posted_does_not_hold_up_the_next(world: World):
+    posting(world, signer=False)
+    await world.mark(3600)
+    (first,) = await world.close_all()
+    intents, post = posting(world)
+    async with world.store.begin() as tx:
+        details = {"epoch": 1, "root": first.root}
+        await world.event(tx, 3700, EventKind.EPOCH_POSTED, "", 0, details=details)
+    await world.mark(2 * 3600)
+    (second,) = await world.close_all()
+    async with world.store.begin() as tx:
+        assert await post.post_missing(tx, world.pool) == 0
+        intent = await intents.get(tx, second.intent_id)
+    call = await PostingEffect(world.store, intents, world.alerts).call(intent)
+    assert call.to == world.pool.rewards_contract

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from millpond.staking.pools import PPM, create_pool, get_pool
@@ -106,3 +107,24 @@ async def test_weights_are_decimals_from_nothing_to_one(store: Store):
             await world.weights.set_rate(tx, "a", "nobody", 1, reason="wrong")
         with pytest.raises(WeightError):
             await world.weights.set_rate(tx, "a", world.pool.pool_id, -1, reason="wrong")
+
+
+async def test_a_part_is_given_to_another_pool_when_the_first_has_stopped_to_emit_it(
+    store: Store,
+):
+    """Epochs of a day and of five minutes share an emission: never more than one together."""
+    world = await World(store).create()
+    slow = msgspec.structs.replace(OTHER, epoch_s=86_400)
+    async with store.begin() as tx:
+        await create_pool(tx, slow, world.clock)
+        set_weight = world.weights.set_weight
+        await set_weight(tx, "a", world.pool.pool_id, 0, reason="share")
+        shared = await set_weight(tx, "a", slow.pool_id, PPM, reason="x", emission="btcd-main-pool")
+        # From tomorrow on; until then it emits its own.
+        assert shared.from_epoch == 1
+        less = await set_weight(tx, "a", slow.pool_id, PPM // 2, reason="half")
+        more = await set_weight(tx, "a", world.pool.pool_id, PPM // 2, reason="half")
+        rate = (await world.weights.set_rate(tx, "a", "btcd-main-pool", 5, reason="r"))[0]
+    assert less.from_epoch == 1
+    assert more.from_epoch == 86_400 // 300
+    assert rate.from_epoch == more.from_epoch

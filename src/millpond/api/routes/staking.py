@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from litestar import Response, get
 from litestar.params import FromQuery, PathParameter
@@ -12,6 +12,7 @@ from millpond.api.pagination import CursorText, Limit, Page
 from millpond.api.routes.pools import PoolId
 from millpond.api.staking import models
 from millpond.api.staking.reads import HistoryWindow
+from millpond.staking.rewards.statement import Statement
 
 AssetCode = Annotated[
     str, PathParameter(min_length=1, max_length=32, description="A token, such as `btcd`.")
@@ -77,11 +78,11 @@ async def epoch(core: CoreDep, pool_id: PoolId, epoch: EpochNumber) -> models.Ep
     tags=["staking"],
     media_type="application/json",
 )
-async def statement(core: CoreDep, pool_id: PoolId, epoch: EpochNumber) -> Response[bytes]:
+async def statement(core: CoreDep, pool_id: PoolId, epoch: EpochNumber) -> Response[Statement]:
     """The statement of an epoch, byte for byte as its hash names it."""
     document, name = await core.staking.statement(pool_id, epoch)
     return Response(
-        document,
+        cast("Statement", document),
         media_type="application/json",
         headers={
             "Content-Disposition": f'attachment; filename="{pool_id}-epoch-{epoch}.json"',

@@ -14,7 +14,7 @@ from millpond.clock import Clock
 from millpond.errors import ConflictError, NotFoundError
 from millpond.staking.funding import check_funds, funding_group, funding_orders
 from millpond.staking.pools import PoolKind, StakingPool, create_pool, get_pool, list_pools
-from millpond.staking.registering import check_contracts, read_share, read_token
+from millpond.staking.registering import check_contracts, named, read_share, read_token
 from millpond.staking.rewards.weights import PoolTerms, Weights, parse_weight
 from millpond.staking.withdrawals import rows as withdrawal_rows
 from millpond.staking.withdrawals.model import WithdrawalState
@@ -110,7 +110,7 @@ class StakingAdmin:
             PoolConflictError: A pool, a code or a contract is used with other terms.
         """
         known = {each.pool_id for each in await list_pools(tx)}
-        made = await create_pool(tx, pool, self._clock)
+        made = await create_pool(tx, await named(tx, pool), self._clock)
         if made.pool_id not in known:
             facts = {
                 "kind": made.kind.value,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from millpond.alerts import Alerts
 from millpond.chains.evm.operations import Operations
 from millpond.clock import Clock, Entropy, Ids
-from millpond.errors import UnavailableError
+from millpond.errors import ConflictError
 from millpond.intents import Intents
 from millpond.money.ledger import Ledger
 from millpond.oracle import Prices
@@ -20,7 +20,7 @@ from millpond.store import Store
 from millpond.trail import Trail
 
 
-class ChainNotHereError(UnavailableError):
+class ChainNotHereError(ConflictError):
     """This process has no node of that chain to ask."""
 
     code = "chain_not_configured"

@@ -9,12 +9,29 @@ made returns; a payout that may have been made is never made again. See
 docs/payouts.md.
 """
 
-from millpond.mining.payouts.handler import BitcoinPayoutHandler
-from millpond.mining.payouts.miners import MinerSettings, PayoutMiners, SettingsChange
-from millpond.mining.payouts.model import FeePolicy, Payout, PayoutState, Schedule
-from millpond.mining.payouts.run import PayoutRun
-from millpond.mining.payouts.service import Payouts
-from millpond.mining.payouts.settings import PayoutSettings
+from typing import TYPE_CHECKING
+
+from millpond.lazy import lazily
+
+if TYPE_CHECKING:
+    from millpond.mining.payouts.handler import BitcoinPayoutHandler
+    from millpond.mining.payouts.miners import MinerSettings, PayoutMiners, SettingsChange
+    from millpond.mining.payouts.model import FeePolicy, Payout, PayoutState, Schedule
+    from millpond.mining.payouts.run import PayoutRun
+    from millpond.mining.payouts.service import Payouts
+    from millpond.mining.payouts.settings import PayoutSettings
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "handler": ("BitcoinPayoutHandler",),
+            "miners": ("MinerSettings", "PayoutMiners", "SettingsChange"),
+            "model": ("FeePolicy", "Payout", "PayoutState", "Schedule"),
+            "run": ("PayoutRun",),
+            "service": ("Payouts",),
+            "settings": ("PayoutSettings",),
+        },
+    )
 
 __all__ = [
     "BitcoinPayoutHandler",

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from millpond.intents import IntentState
+from millpond.intents.model import IntentState
 
 
 class PayoutState(StrEnum):

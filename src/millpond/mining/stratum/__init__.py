@@ -8,9 +8,23 @@ miner sends grows memory without bound; a share is credited once, with the
 difficulty that its job was sent with.
 """
 
-from millpond.mining.stratum.jobs import JobBoard, JobEntry
-from millpond.mining.stratum.server import StratumServer
-from millpond.mining.stratum.settings import ListenerSettings, StratumLimits, VardiffSettings
+from typing import TYPE_CHECKING
+
+from millpond.lazy import lazily
+
+if TYPE_CHECKING:
+    from millpond.mining.stratum.jobs import JobBoard, JobEntry
+    from millpond.mining.stratum.server import StratumServer
+    from millpond.mining.stratum.settings import ListenerSettings, StratumLimits, VardiffSettings
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "jobs": ("JobBoard", "JobEntry"),
+            "server": ("StratumServer",),
+            "settings": ("ListenerSettings", "StratumLimits", "VardiffSettings"),
+        },
+    )
 
 __all__ = [
     "JobBoard",

@@ -13,7 +13,6 @@ from millpond.mining.accounts import wallet_of
 from millpond.mining.rewards import scheme_from
 from millpond.ops.config.faults import Fault
 from millpond.ops.config.settings import Config, PoolSettings
-from millpond.store.engine import parse_url
 
 _DEVCHAIN_COINS = frozenset(name for name in COINS if name.startswith("devcoin"))
 
@@ -32,13 +31,17 @@ def check(config: Config) -> list[Fault]:
 
 
 def _urls(config: Config) -> Iterator[Fault]:
-    urls = {"database.url": config.database_url, "sharelog.url": config.sharelog.url}
+    urls = {"database.url": config.database.url, "sharelog.url": config.sharelog.url}
     for name, url in urls.items():
+        if not url:
+            continue
+        # What can read a URL is heavy, and most configurations of a small pool have none.
+        from millpond.store.engine import parse_url  # noqa: PLC0415
+
         try:
-            parse_url(url or config.database_url)
+            parse_url(url)
         except InvalidInputError as error:
-            if url:
-                yield Fault(name, error.message.removeprefix("database.url "))
+            yield Fault(name, error.message.removeprefix("database.url "))
 
 
 def _coins(config: Config) -> Iterator[Fault]:

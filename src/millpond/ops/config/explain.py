@@ -17,7 +17,7 @@ from millpond.ops.config.schema import (
     toml_value,
 )
 from millpond.ops.config.settings import Config
-from millpond.ops.logs import hide_url_password
+from millpond.ops.hiding import hide_url_password
 
 HIDDEN = "<hidden>"
 

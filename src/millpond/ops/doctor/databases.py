@@ -12,7 +12,7 @@ from millpond.clock import Clock
 from millpond.errors import MillpondError
 from millpond.ops.config import Config
 from millpond.ops.doctor.findings import Finding, fault, ok, warning
-from millpond.ops.logs import hide_url_password
+from millpond.ops.hiding import hide_url_password
 from millpond.store import Store, Tx
 from millpond.store.engine import parse_url
 from millpond.store.migrate import current, head

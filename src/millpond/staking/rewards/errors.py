@@ -23,6 +23,12 @@ class EpochChangedError(MillpondError):
     code = "staking_epoch_changed"
 
 
+class EpochClearedError(NotFoundError):
+    """The lines of an old epoch were cleaned up; its statement can be computed from the chain."""
+
+    code = "staking_epoch_cleared"
+
+
 class ForeignRootError(ConflictError):
     """The chain has a root of an epoch that is not of these books."""
 

@@ -167,15 +167,21 @@ class PostingEffect:
         payload = _payload_of(intent)
         if payload.number > 1:
             async with self._store.read() as tx:
-                before = await rows.epoch_by_number(tx, payload.pool_id, payload.number - 1)
-                assert before is not None, "epochs are closed in order"
-                gone = (
-                    before.intent_id is not None
-                    and (await self._intents.get(tx, before.intent_id)).was_sent
-                )
-            if not gone:
-                raise NotReadyError(BEFORE_IT)
+                if not await self._gone(tx, payload.pool_id, payload.number - 1):
+                    raise NotReadyError(BEFORE_IT)
         return payload.call()
+
+    async def _gone(self, tx: Tx, pool_id: str, number: int) -> bool:
+        """Whether an epoch has left for the chain, or is there, whoever posted it."""
+        before = await rows.epoch_by_number(tx, pool_id, number)
+        assert before is not None, "epochs are closed in order"
+        if (
+            before.intent_id is not None
+            and (await self._intents.get(tx, before.intent_id)).was_sent
+        ):
+            return True
+        posted = await rows.last_posted(tx, pool_id)
+        return posted is not None and posted.number >= number
 
     async def changed(self, tx: Tx, before: Intent, after: Intent) -> None:
         """Nothing follows it."""

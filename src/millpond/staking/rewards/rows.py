@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, delete, func, select
 
 from millpond.staking.history import MAX_CHANGES, changes_between
 from millpond.staking.model import EventKind, EventState
@@ -147,6 +147,38 @@ async def snapshots(tx: Tx, pool_id: str, epoch: int) -> list[Snapshot]:
     ]
     # Databases sort text by their locale; statements sort it by its bytes.
     return sorted(found, key=lambda line: line.wallet)
+
+
+async def clear_snapshots(tx: Tx, pool_id: str, *, before_s: int, most: int = 300) -> int:
+    """Drop the lines of epochs that ended before a second; periodic.
+
+    What is still needed stays however old it is: the last epoch, from which the next
+    goes on, and the one whose root is on chain, with all behind it, for its proofs.
+
+    Args:
+        tx: A transaction.
+        pool_id: The pool.
+        before_s: Epochs that ended earlier are old.
+        most: Most epochs at once; the next run takes the rest.
+
+    Returns:
+        How many epochs were cleared.
+    """
+    last, posted = await last_epoch(tx, pool_id), await last_posted(tx, pool_id)
+    if last is None:
+        return 0
+    needed = last.number if posted is None else min(posted.number, last.number)
+    lined = select(_S.epoch).where(_S.pool_id == pool_id, _S.epoch == _P.epoch).exists()
+    old = (
+        select(_P.epoch)
+        .where(_P.pool_id == pool_id, _P.number < needed, _P.end_s < before_s, lined)
+        .order_by(_P.epoch)
+        .limit(most)
+    )
+    epochs = list((await tx.execute(old)).scalars())
+    if epochs:
+        await tx.execute(delete(snapshot_table).where(_S.pool_id == pool_id, _S.epoch.in_(epochs)))
+    return len(epochs)
 
 
 async def carried(tx: Tx, epoch: Epoch) -> Carried:

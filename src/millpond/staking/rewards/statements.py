@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from millpond.chains.evm.address import checksum
 from millpond.staking.pools import PoolKind, StakingPool, get_pool
 from millpond.staking.rewards import rows
 from millpond.staking.rewards.epochs import pool_part
 from millpond.staking.rewards.errors import (
     EpochChangedError,
+    EpochClearedError,
     EpochNotFoundError,
     ForeignRootError,
     NoRewardsError,
 )
 from millpond.staking.rewards.merkle import MerkleTree
-from millpond.staking.rewards.model import Epoch, Proof
+from millpond.staking.rewards.model import Epoch, Proof, Snapshot
 from millpond.staking.rewards.statement import (
     FORMAT,
     AccountPart,
@@ -34,13 +37,22 @@ async def export(tx: Tx, pool_id: str, epoch: int) -> bytes:
     Raises:
         PoolNotFoundError: There is no such pool.
         EpochNotFoundError: It was not closed.
+        EpochClearedError: It is old, and its lines were cleaned up.
         EpochChangedError: The stored rows no longer make that statement.
     """
     pool = await get_pool(tx, pool_id)
     row = await rows.epoch_row(tx, pool_id, epoch)
     if row is None:
         raise EpochNotFoundError("no such epoch was closed", pool=pool_id, epoch=epoch)
-    document = encode(await _rebuild(tx, pool, row))
+    lines = await rows.snapshots(tx, pool_id, epoch)
+    if row.accounts and not lines:
+        raise EpochClearedError(
+            "this epoch's lines were cleaned up; its statement follows from the chain",
+            pool=pool_id,
+            epoch=epoch,
+            statement_hash=row.statement_hash,
+        )
+    document = encode(await _rebuild(tx, pool, row, lines))
     if statement_hash(document) != row.statement_hash:
         raise EpochChangedError(
             "the rows of this epoch no longer make the statement that was published",
@@ -97,7 +109,7 @@ async def _provable(tx: Tx, pool: StakingPool) -> Epoch | None:
     return epoch
 
 
-async def _rebuild(tx: Tx, pool: StakingPool, row: Epoch) -> Statement:
+async def _rebuild(tx: Tx, pool: StakingPool, row: Epoch, lines: Sequence[Snapshot]) -> Statement:
     first = await rows.first_epoch(tx, pool.pool_id)
     assert first is not None, "one was closed"
     terms: list[TermsPart] = await terms_parts(tx, pool.pool_id)
@@ -133,7 +145,7 @@ async def _rebuild(tx: Tx, pool: StakingPool, row: Epoch) -> Statement:
                 cumulative=str(line.cumulative),
                 fraction=str(line.fraction),
             )
-            for line in await rows.snapshots(tx, pool.pool_id, row.epoch)
+            for line in lines
         ],
         changes=row.changes,
         changes_sha256=row.changes_sha256,

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from millpond.clock import Clock
 from millpond.staking.history import booked_mark
-from millpond.staking.pools import PPM, StakingPool, change_pool, get_pool
+from millpond.staking.pools import PPM, StakingPool, change_pool, get_pool, list_pools
 from millpond.staking.rewards.errors import WeightError
 from millpond.staking.rewards.statement import TermsPart
 from millpond.staking.rewards.tables import epoch_table, terms_table
@@ -181,7 +181,8 @@ class Weights:
         if others and name != before.emission:
             await self._check_token(tx, pool_id, others[0].pool_id)
             after = msgspec.structs.replace(after, reward_per_minute=others[0].reward_per_minute)
-        return await self._write(tx, actor, after, before, reason)
+        free_s = await self._free_s(tx, name, pool_id)
+        return await self._write(tx, actor, after, before, reason, not_before_s=free_s)
 
     async def current(self, tx: Tx, pool_id: str) -> PoolTerms:
         """The terms set last, which may be of an epoch yet to begin."""
@@ -198,16 +199,40 @@ class Weights:
         latest = [await self.current(tx, pool_id) for pool_id in locked]
         return [terms for terms in latest if terms.emission == emission]
 
+    async def _free_s(self, tx: Tx, emission: str, pool_id: str) -> int:
+        """From which second on the other pools of an emission leave it what they gave up.
+
+        Their epochs may be longer: a part that is given up today may be emitted by the
+        old terms until tomorrow, and until then nobody else can have it.
+        """
+        free_s = 0
+        for pool in await list_pools(tx):
+            terms = await terms_history(tx, pool.pool_id)
+            if pool.pool_id == pool_id or emission not in {t.emission for t in terms[-2:]}:
+                continue
+            free_s = max(free_s, pool.epoch_zero_s + terms[-1].from_epoch * pool.epoch_s)
+        return free_s
+
     async def _check_token(self, tx: Tx, pool_id: str, other: str) -> None:
         one, two = await get_pool(tx, pool_id), await get_pool(tx, other)
         if one.token != two.token:
             raise WeightError("pools that share an emission pay in one token", pool=pool_id)
 
     async def _write(
-        self, tx: Tx, actor: str, after: PoolTerms, before: PoolTerms, reason: str
+        self,
+        tx: Tx,
+        actor: str,
+        after: PoolTerms,
+        before: PoolTerms,
+        reason: str,
+        *,
+        not_before_s: int = 0,
     ) -> PoolTerms:
         pool = await get_pool(tx, after.pool_id)
-        after = msgspec.structs.replace(after, from_epoch=await self._next_epoch(tx, pool))
+        free = -(-(not_before_s - pool.epoch_zero_s) // pool.epoch_s)
+        # Behind terms that are still to begin: those would take over again.
+        epoch = max(await self._next_epoch(tx, pool), before.from_epoch, free)
+        after = msgspec.structs.replace(after, from_epoch=epoch)
         values = msgspec.structs.asdict(after) | {
             "actor": actor,
             "reason": reason,

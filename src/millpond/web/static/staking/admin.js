@@ -56,9 +56,6 @@ function leave() {
 const readers = {
   text: (value) => value,
   int: (value) => Number.parseInt(value, 10),
-  bool: (value) => value === "true",
-  list: (value) => value.split(",").map((each) => each.trim()).filter(Boolean),
-  minutes: (value) => new Date(Date.now() + Number(value) * 60000).toISOString(),
 };
 function bodyOf(form) {
   const made = {};

@@ -1,0 +1,75 @@
+"""Tokens and shares get codes of their own in the books, whatever they call themselves."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from millpond.clock import ManualClock
+from millpond.money.accounts import Account, AccountType
+from millpond.money.amount import Asset
+from millpond.money.ledger import Ledger
+from millpond.money.model import Transfer
+from millpond.staking.pools import StakingPool, Token, create_pool
+from millpond.staking.registering import code_for, named, vault_share
+from millpond.store import Store
+from tests.staking.chain import wallet
+from tests.staking.samples import CHAIN, TOKEN, direct_pool, vault_pool
+
+
+async def taken_in(store: Store, pool: StakingPool) -> StakingPool:
+    async with store.begin() as tx:
+        return await create_pool(tx, await named(tx, pool), ManualClock())
+
+
+def vault_of(token: Token, name: str, number: int) -> StakingPool:
+    contract, rewards = wallet(number), wallet(number + 1)
+    share = vault_share(token, contract, "stBTCD")
+    return vault_pool(
+        pool_id=name, token=token, share=share, contract=contract, rewards_contract=rewards
+    )
+
+
+async def test_two_vaults_of_one_token_and_two_tokens_of_one_symbol_stand_side_by_side(
+    store: Store,
+):
+    first = await taken_in(store, vault_of(TOKEN, "one", 100))
+    second = await taken_in(store, vault_of(TOKEN, "two", 200))
+    assert (first.token, first.share.code) == (TOKEN, "stBTCD")
+    assert second.token == TOKEN
+    assert second.share.code == f"stBTCD-{CHAIN}-{wallet(200)[2:10].lower()}"
+    twin = msgspec.structs.replace(TOKEN, address=wallet(300))
+    third = await taken_in(
+        store,
+        direct_pool(
+            pool_id="three", token=twin, contract=wallet(301), rewards_contract=wallet(302)
+        ),
+    )
+    assert third.token.code not in {TOKEN.code, second.token.code}
+    assert third.token.symbol == "BTCD"
+    # Again, each is what it was.
+    assert await taken_in(store, vault_of(TOKEN, "two", 200)) == second
+
+
+async def test_a_token_that_calls_itself_as_a_currency_of_the_platform_is_told_apart(
+    store: Store,
+):
+    ltc = Asset("LTC", 8)
+    sides = [
+        Account(AccountType.ASSET, "x", "wallet", ltc),
+        Account(AccountType.EQUITY, "x", "y", ltc),
+    ]
+    async with store.begin() as tx:
+        moved = Transfer("a", sides[0], sides[1], ltc.amount(1), "test")
+        await Ledger(ManualClock()).post(tx, [moved])
+    token = Token("LTC", "LTC", 8, CHAIN, wallet(400))
+    pool = await taken_in(store, direct_pool(token=token))
+    assert pool.asset != ltc
+
+
+@pytest.mark.parametrize(
+    ("symbol", "code"),
+    [("USD₮0", "USD0"), ("₿", "token"), ("st.A-b_", "st.A-b_"), ("x" * 40, "x" * 32)],
+)
+def test_symbols_are_written_as_codes_can_be(symbol: str, code: str):
+    assert code_for(symbol) == code
