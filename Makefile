@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check format campaign invariants mutants bench docs clean lock
+.PHONY: help setup setup-dev run test check format campaign campaign-staking invariants mutants bench docs clean lock
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,14 @@ format: setup-dev ## Format the sources
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 campaign: setup-dev ## Two hundred kills over mining, reward and payout (half an hour)
-	@MILLPOND_CAMPAIGN_KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q tests/campaigns
+	@MILLPOND_CAMPAIGN_KILLS=$${KILLS:-200} $(BIN)/python -m pytest -q tests/campaigns/test_kills.py
+
+campaign-staking: setup-dev ## The same over stakes, on both databases, and every reorg (an hour)
+	@for seed in $${SEEDS:-1 2 3 4}; do \
+		MILLPOND_CAMPAIGN_SEED=$$seed MILLPOND_CAMPAIGN_KILLS=$${KILLS:-50} \
+			$(BIN)/python -m pytest -q tests/campaigns/test_staking_kills.py || exit 1; \
+	done
+	@MILLPOND_CAMPAIGN=long $(BIN)/python -m pytest -q tests/campaigns/test_staking_end_to_end.py
 
 invariants: setup-dev ## The contracts in forge, at length (some minutes)
 	@$(BIN)/python tools/forge.py --long

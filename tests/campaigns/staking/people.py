@@ -93,7 +93,7 @@ class People:
             text = answer.text
             if answer.is_success:
                 return dict(answer.json())
-            assert answer.status_code in {401, 429, 503}, text
+            assert answer.status_code in {401, 429, 502, 503}, text
             if answer.status_code == 401:
                 # It ran out: half an hour passes quickly here.
                 self._sessions.pop(who)
