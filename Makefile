@@ -19,8 +19,8 @@ setup-dev: ## Make .venv with what the tests need too, system packages included
 run: setup ## Start devchain, pool, API, page and a gentle miner on 127.0.0.1
 	@$(BIN)/millpond up
 
-test: setup-dev check ## Run every test
-	@$(BIN)/python -m pytest
+test: setup-dev check ## Run every test, two at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup-dev ## Formatting, lint, types, arrows between the rooms
 	@$(BIN)/ruff format --check .

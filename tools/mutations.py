@@ -445,7 +445,7 @@ NAMED: dict[str, tuple[str, str, str]] = {
         "if allowed != max_value(uint256):",
         "if True:",
     ),
-    "a domain without the chain": ("modules/erc20.vy", "chain.id, self", "1, self"),
+    "a domain without the chain": ("modules/erc20.vy", "chain.id, self", "chain.id * 0, self"),
     # Roles
     "the guardian unpauses": (
         "modules/roles.vy",

@@ -40,6 +40,7 @@ OPEN = {
     "GET /api/v1/pool/{asset}/user/{wallet}",
     "GET /api/v1/pools/{pool_id}/risk",
     "GET /api/v1/pools/{pool_id}/history",
+    "GET /api/v1/pools/{pool_id}/events",
     "GET /api/v1/pools/{pool_id}/epochs",
     "GET /api/v1/pools/{pool_id}/epochs/{epoch}",
     "GET /api/v1/pools/{pool_id}/epochs/{epoch}/statement",

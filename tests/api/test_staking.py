@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
 from millpond.staking.rewards.merkle import proves
 from millpond.staking.rewards.statement import statement_hash
-from tests.api.staked import ANN, BOB, EVE, ONE, POOL, VAULT, Platform
+from tests.api.staked import ANN, BOB, EVE, ONE, OPERATOR, POOL, VAULT, Platform
 from tests.mining.share_log import POOL as MINING
 
 
@@ -102,3 +103,16 @@ async def test_a_proof_leads_to_the_root(platform: Platform):
     root = bytes.fromhex(proof["root"][2:])
     assert proves(root, BOB.address, int(proof["cumulative"]["units"]), siblings)
     assert problem["code"] == "staking_no_rewards"
+
+
+@pytest.mark.parametrize(
+    "path", ["pools/a%00b", "pools/a%00b/events", "pools/a%00b/risk", "pool/btcd/user/%00"]
+)
+async def test_a_zero_byte_in_an_address_is_the_askers_fault(platform: Platform, path: str):
+    async with platform.client() as client:
+        answer = await client.get(f"/api/v1/{path}")
+        assert answer.status_code in {400, 404}, answer.text
+        told = await client.post(
+            "/api/v1/pool/withdraw", json={"pool_id": "a\0b", "amount": "1"}, headers=OPERATOR
+        )
+        assert told.status_code in {400, 404}, told.text

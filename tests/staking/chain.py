@@ -34,6 +34,7 @@ class Books:
 
     balances: dict[str, int] = field(default_factory=dict)
     batches: set[str] = field(default_factory=set)
+    funds: int = 0
 
 
 @dataclass
@@ -66,6 +67,7 @@ class PaperChain:
         self.calls: list[str] = []
         self.hide: Callable[[Log], bool] | None = None
         self.range_blocks = 1_000
+        self.tokens = 10**30
         self._seed = seed
         self._made = 0
         self.mine()
@@ -156,7 +158,7 @@ class PaperChain:
         """An event that changes no position."""
 
         def run(chain: PaperChain, out: list[tuple[str, str, dict[str, Any]]]) -> None:
-            del chain
+            chain.state[pool_id].funds += _FUNDS.get(event, 0) * args.get("amount", 0)
             out.append((pool_id, event, args))
 
         return self._sign(run)
@@ -301,17 +303,24 @@ class PaperChain:
         for pool in self.pools.values():
             if pool.contract == to:
                 return encode(["uint256"], [self._answer(pool, at.state[pool.pool_id], calldata)])
-        return encode(["uint256"], [10**30])
+            if pool.rewards_contract == to:
+                function, _ = Contract.named(_NAMES[pool.kind][1]).decode_input(calldata)
+                funds = at.state[pool.pool_id].funds
+                return encode(["uint256"], [funds if function in {"available", "funded"} else 0])
+        return encode(["uint256"], [self.tokens])
 
     @staticmethod
     def _answer(pool: StakingPool, books: Books, calldata: bytes) -> int:
         function, arguments = Contract.named(_NAMES[pool.kind][0]).decode_input(calldata)
         if function in {"balance_of", "balanceOf"}:
             return books.balances.get(arguments[0], 0)
-        if function in {"queued_assets", "unclaimed_assets"}:
+        if function in {"queued_assets", "unclaimed_assets", "deployed_assets"}:
             return 0
         return sum(books.balances.values())
 
+
+_FUNDS = {"Funded": 1, "Defunded": -1, "Paid": -1, "Claimed": -1}
+"""What events do to the tokens that a contract counts on for rewards."""
 
 _NAMES = {
     PoolKind.DIRECT: ("StakingPool", "BatchPayout"),

@@ -64,7 +64,9 @@ async def test_all_agrees_also_while_the_chain_goes_on(rig: Rig) -> None:
         "shares_on_chain",
         "queue_on_chain",
         "position_on_chain",
+        "principal_tokens_on_chain",
         "reward_funds_on_chain",
+        "reward_tokens_on_chain",
     }
 
 
@@ -118,3 +120,20 @@ async def test_a_chain_that_does_not_answer_is_unknown_and_not_well(rig: Rig) ->
     ]
     others = await audit_pools(rig.store, rig.ledger, {})
     assert sum(row.verdict is Verdict.UNKNOWN for row in others) == 2
+
+
+async def test_funds_that_the_books_missed_and_tokens_that_went_away_are_found(rig: Rig) -> None:
+    rig.chain.hide = lambda log: log.block_number == len(rig.chain.minted) - 4
+    rig.chain.emit(POOL, "Funded", sender=B, amount=9)
+    rig.chain.mine(4)
+    await rig.index()
+    rows = await _audit(rig)
+    assert {row.check for row in rows if row.verdict is Verdict.DRIFT} == {"reward_funds_on_chain"}
+    rig.chain.tokens = 49
+    rows = await _audit(rig)
+    found = {(row.check, row.subject) for row in rows if row.verdict is Verdict.DRIFT}
+    assert found >= {
+        ("principal_tokens_on_chain", POOL),
+        ("principal_tokens_on_chain", "btcd-vault"),
+        ("reward_tokens_on_chain", POOL),
+    }

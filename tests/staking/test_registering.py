@@ -35,6 +35,8 @@ async def test_two_vaults_of_one_token_and_two_tokens_of_one_symbol_stand_side_b
 ):
     first = await taken_in(store, vault_of(TOKEN, "one", 100))
     second = await taken_in(store, vault_of(TOKEN, "two", 200))
+    assert first.share is not None
+    assert second.share is not None
     assert (first.token, first.share.code) == (TOKEN, "stBTCD")
     assert second.token == TOKEN
     assert second.share.code == f"stBTCD-{CHAIN}-{wallet(200)[2:10].lower()}"

@@ -8,8 +8,6 @@ operator brought (equity).
 
 from __future__ import annotations
 
-import hashlib
-
 from millpond.chains.coins import Coin
 from millpond.money.accounts import Account, AccountType
 
@@ -59,13 +57,3 @@ def capital(coin: Coin) -> Account:
 def wallet_of(worker: str) -> str:
     """The payout address of `wallet.worker_name`; an address holds no dot."""
     return worker.partition(".")[0]
-
-
-def derived_id(kind: str, *parts: str) -> str:
-    """A transfer id that follows from what the transfer is for.
-
-    The same cause always derives the same id, so that booking twice is
-    answered with the first booking. 32 bytes of SHA-256 as hexadecimal.
-    """
-    text = "\x1f".join((kind, *parts))
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -12,8 +12,7 @@ meet in one account.
 
 from __future__ import annotations
 
-import hashlib
-
+from millpond.money import ids
 from millpond.money.accounts import Account, AccountType
 from millpond.money.amount import Asset
 
@@ -95,10 +94,5 @@ def rewards(pool_id: str, wallet: str, asset: Asset) -> Account:
 
 
 def derived_id(kind: str, *parts: str | int) -> str:
-    """A transfer id that follows from what the transfer is for.
-
-    The same cause always derives the same id, so that booking twice is
-    answered with the first booking. 32 bytes of SHA-256 as hexadecimal.
-    """
-    text = "\x1f".join(("staking", kind, *map(str, parts)))
-    return hashlib.sha256(text.encode()).hexdigest()
+    """The id of a staking pool's transfer; the mining pool's kinds may have the same names."""
+    return ids.derived_id("staking", kind, *parts)

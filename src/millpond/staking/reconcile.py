@@ -14,7 +14,12 @@ from millpond.staking.pools import StakingPool, list_pools
 from millpond.store import Store
 
 ALERT = "staking_reconciliation"
-_CHAIN_FIRST = {"principal_on_chain": True, "reward_funds_on_chain": False}
+_CHAIN_FIRST = {
+    "principal_on_chain": True,
+    "principal_tokens_on_chain": False,
+    "reward_funds_on_chain": False,
+    "reward_tokens_on_chain": False,
+}
 """Checks whose figures are tokens, and whether the chain's figure is the expected one."""
 
 

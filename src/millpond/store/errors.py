@@ -8,10 +8,17 @@ from collections.abc import Iterator
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from millpond.errors import UnavailableError
+from millpond.errors import InvalidInputError, UnavailableError
 
 _CONFLICTS = {"40001": "serialisation", "40P01": "deadlock", "55P03": "lock time-out"}
 """SQLSTATE codes after which PostgreSQL has rolled back (PostgreSQL manual, appendix A)."""
+
+_NO_TEXT = "22021"
+"""A zero byte in a text (PostgreSQL alone; SQLite finds nothing by it)."""
+
+
+class InvalidTextError(InvalidInputError):
+    """A text that the database cannot hold was given from outside."""
 
 
 class TransactionConflictError(UnavailableError):
@@ -41,6 +48,8 @@ def typed_errors() -> Iterator[None]:
         raise StoreBusyError("no database connection became free in time") from error
     except DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None)
+        if state == _NO_TEXT:
+            raise InvalidTextError("a text has a character that cannot be stored") from error
         if state in _CONFLICTS:
             raise TransactionConflictError(
                 f"the database rolled back ({_CONFLICTS[state]}); try again"

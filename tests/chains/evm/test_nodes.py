@@ -17,6 +17,7 @@ from millpond.chains.evm.errors import (
     NonceTooLowError,
     NoQuorumError,
     RevertedError,
+    RpcProtocolError,
     RpcUnavailableError,
     RpcUnknownBlockError,
     UnderpricedError,
@@ -25,6 +26,7 @@ from millpond.chains.evm.errors import (
 from millpond.chains.evm.metrics import NodesCollector
 from millpond.chains.evm.sending import SendVerdict
 from millpond.chains.evm.settings import NodesSettings
+from millpond.chains.evm.types import parse_block, parse_logs
 from tests.chains.evm.front import RefusedError
 from tests.support.evm_nodes import ACCOUNTS, GWEI
 
@@ -501,3 +503,50 @@ def test_settings_that_cannot_be_are_refused():
     for wrong in ({"quorum": 0}, {"finality_depth": 0}, {"log_blocks": 0}):
         with pytest.raises(ValueError, match="at least 1"):
             NodesSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("number", 2**64),
+        ("number", 2**256 - 1),
+        ("timestamp", 2**64),
+        ("timestamp", 253_402_300_800),  # the year 10000
+        ("gasLimit", 2**64),
+        ("gasUsed", 2**255),
+    ],
+)
+def test_a_block_of_numbers_that_no_chain_has_is_none(field, value):
+    block = {
+        "number": "0x1",
+        "hash": "0x" + "11" * 32,
+        "parentHash": "0x" + "22" * 32,
+        "timestamp": "0x3af2f47f7f",
+        "gasLimit": "0x1c9c380",
+        "gasUsed": "0x0",
+        "logsBloom": "0x" + "00" * 256,
+        "transactions": [],
+    }
+    assert parse_block(block | {"timestamp": hex(253_402_300_799)}) is not None
+    with pytest.raises(RpcProtocolError, match="is no "):
+        parse_block(block | {"timestamp": "0x1", field: hex(value)})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("blockNumber", 2**63), ("logIndex", 2**31), ("transactionIndex", 2**64)],
+)
+def test_a_log_in_a_place_that_no_block_has_is_none(field, value):
+    log = {
+        "address": "0x" + "33" * 20,
+        "topics": [],
+        "data": "0x",
+        "blockNumber": "0x1",
+        "blockHash": "0x" + "11" * 32,
+        "transactionHash": "0x" + "22" * 32,
+        "transactionIndex": "0x0",
+        "logIndex": "0x0",
+    }
+    assert len(parse_logs([log])) == 1
+    with pytest.raises(RpcProtocolError, match="is no "):
+        parse_logs([log | {field: hex(value)}])

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from millpond.chains.coins import Coin
-from millpond.mining.accounts import derived_id, miner_balance, pool_fees, pool_wallet, risk
+from millpond.mining.accounts import miner_balance, pool_fees, pool_wallet, risk
 from millpond.mining.blocks.model import Block, BlockLine
 from millpond.mining.rewards import (
     Allocation,
@@ -22,6 +22,7 @@ from millpond.mining.rewards import (
 )
 from millpond.mining.sharelog.records import DecodedGroup, Position
 from millpond.money.accounts import Account
+from millpond.money.ids import derived_id
 from millpond.money.ledger import Ledger
 from millpond.money.model import Resolution, Transfer
 from millpond.store import Tx

@@ -11,12 +11,13 @@ from sqlalchemy import insert, select, update
 
 from millpond.chains.coins import Coin
 from millpond.clock import Clock
-from millpond.mining.accounts import derived_id, miner_balance, risk
+from millpond.mining.accounts import miner_balance, risk
 from millpond.mining.blocks.tables import pps_account, pps_terms
 from millpond.mining.folds.writing import upsert
 from millpond.mining.rewards import FeeRules, RewardSettings, scheme_from
 from millpond.mining.rewards.pps import whole_units, worth_of_group
 from millpond.mining.sharelog.records import DecodedGroup
+from millpond.money.ids import derived_id
 from millpond.money.ledger import Ledger
 from millpond.money.model import Transfer
 from millpond.store import Store, Tx

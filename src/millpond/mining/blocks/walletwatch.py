@@ -21,11 +21,12 @@ from millpond.chains.bitcoin.health import Tip
 from millpond.chains.bitcoin.payment import Receipt, Receipts
 from millpond.chains.coins import Coin
 from millpond.clock import Clock
-from millpond.mining.accounts import capital, derived_id, pool_wallet
+from millpond.mining.accounts import capital, pool_wallet
 from millpond.mining.blocks import rows
 from millpond.mining.blocks.adoption import CandidateSource
 from millpond.mining.blocks.tables import wallet_anchor, wallet_receipt
 from millpond.mining.folds.writing import upsert
+from millpond.money.ids import derived_id
 from millpond.money.ledger import Ledger
 from millpond.money.model import Transfer
 from millpond.store import Store, Tx

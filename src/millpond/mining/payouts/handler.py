@@ -45,13 +45,14 @@ from millpond.intents import (
     Unknown,
 )
 from millpond.intents.handler import LookUpResult, SendResult
-from millpond.mining.accounts import derived_id, network_fees, pool_wallet
+from millpond.mining.accounts import network_fees, pool_wallet
 from millpond.mining.payouts import rows
 from millpond.mining.payouts.model import STATE_OF_INTENT, FeePolicy, Payout, PayoutState
 from millpond.mining.payouts.plan import Payable, merge_outputs, payee_fees
 from millpond.mining.payouts.service import Payouts, pending_id, settle_id
 from millpond.mining.payouts.tables import payout_batch_table, payout_table
 from millpond.money.errors import InsufficientFundsError
+from millpond.money.ids import derived_id
 from millpond.money.model import Resolution, Transfer
 from millpond.store import Tx
 from millpond.store.events import publish

@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 from millpond.chains.bitcoin.address import canonical_address, is_address
 from millpond.errors import MillpondError
 from millpond.intents import Intent, Intents
-from millpond.mining.accounts import BALANCE, derived_id
+from millpond.mining.accounts import BALANCE
 from millpond.mining.payouts import rows
 from millpond.mining.payouts.handler import BatchPayload, intent_kind
 from millpond.mining.payouts.model import Payout, PayoutState
@@ -19,6 +19,7 @@ from millpond.mining.payouts.plan import BatchPlan, Payable, Plan, plan_batches
 from millpond.mining.payouts.service import PRODUCT, Payouts
 from millpond.mining.payouts.tables import payout_batch_table, payout_table
 from millpond.money.accounts import Account, AccountType
+from millpond.money.ids import derived_id
 from millpond.risk import Function
 from millpond.store import Store, Tx
 

@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 from millpond.chains.bitcoin.address import canonical_address
 from millpond.chains.coins import Coin
 from millpond.clock import Clock, Ids
-from millpond.mining.accounts import derived_id, miner_balance, pool_wallet
+from millpond.mining.accounts import miner_balance, pool_wallet
 from millpond.mining.payouts import rows
 from millpond.mining.payouts.errors import (
     PayoutBalanceError,
@@ -19,6 +19,7 @@ from millpond.mining.payouts.miners import PayoutMiners
 from millpond.mining.payouts.model import Payout, PayoutState
 from millpond.mining.payouts.settings import PayoutSettings
 from millpond.mining.payouts.tables import OPEN, payout_table
+from millpond.money.ids import derived_id
 from millpond.money.ledger import Ledger
 from millpond.money.model import Resolution, Transfer
 from millpond.risk import Function, Request, RiskEngine

@@ -200,11 +200,9 @@ def check(  # noqa: PLR0911 - one return for each verdict
         template.maxtime is not None and ntime > template.maxtime
     ):
         return NTIME_LATE
-    version = job.version
-    if submission.version_bits is not None:
-        if submission.version_bits & ~version_mask:
-            return BAD_VERSION_BITS
-        version = version & ~version_mask & _UINT32 | submission.version_bits
+    if submission.version_bits is not None and submission.version_bits & ~version_mask:
+        return BAD_VERSION_BITS
+    version = rolled_version(job.version, submission, version_mask)
     key = duplicate_key(extranonce1, submission, version)
     if key in seen:
         return DUPLICATE

@@ -91,37 +91,70 @@ async def check_contracts(
     ]
     rows += only_drifts("position_on_chain", pool.pool_id, compared, "positions")
     if pool.rewards_contract is not None:
-        rows.append(await _check_funds(asker, pool, pool.rewards_contract, figures))
+        rows += await _check_funds(asker, pool, pool.rewards_contract, figures)
     return rows
 
 
 async def _check_totals(asker: _Asker, pool: StakingPool, figures: BookedFigures) -> list[Row]:
     if pool.kind is PoolKind.DIRECT:
         found = await asker.ask("StakingPool", pool.contract, "total_staked")
-        return [compare("principal_on_chain", pool.pool_id, found, figures.total)]
+        return [
+            compare("principal_on_chain", pool.pool_id, found, figures.total),
+            await _check_tokens(asker, pool, _TOKENS, pool.contract, found),
+        ]
     ask = [await asker.ask("Vault", pool.contract, each) for each in _VAULT_TOTALS]
-    supply, assets, queued, unclaimed = ask
+    supply, assets, queued, unclaimed, deployed = ask
+    held = max(0, assets + queued + unclaimed - deployed)
     return [
         compare("shares_on_chain", pool.pool_id, supply, figures.total),
         compare("principal_on_chain", pool.pool_id, assets, figures.holdings),
         compare("queue_on_chain", pool.pool_id, queued + unclaimed, figures.queued),
+        await _check_tokens(asker, pool, _TOKENS, pool.contract, held),
     ]
 
 
-_VAULT_TOTALS = ("totalSupply", "totalAssets", "queued_assets", "unclaimed_assets")
+_VAULT_TOTALS = (
+    "totalSupply",
+    "totalAssets",
+    "queued_assets",
+    "unclaimed_assets",
+    "deployed_assets",
+)
+_TOKENS = "principal_tokens_on_chain"
 
 
 async def _check_funds(
     asker: _Asker, pool: StakingPool, contract: str, figures: BookedFigures
-) -> Row:
-    """The contract of the rewards has the tokens that the books say it has.
+) -> list[Row]:
+    """The contract of the rewards counts what the books say, and has the tokens for it."""
+    if pool.kind is PoolKind.DIRECT:
+        one, other = [await asker.ask("BatchPayout", contract, each) for each in _PAYOUT_FUNDS]
+        counted = one + other
+    else:
+        one, other = [
+            await asker.ask("RewardDistributor", contract, each) for each in _DISTRIBUTOR_FUNDS
+        ]
+        counted = one - other
+    return [
+        compare("reward_funds_on_chain", pool.pool_id, figures.funds, counted),
+        await _check_tokens(asker, pool, "reward_tokens_on_chain", contract, counted),
+    ]
 
-    Somebody may have sent it tokens beside the books, so it may have more.
+
+_PAYOUT_FUNDS = ("available", "owed")
+_DISTRIBUTOR_FUNDS = ("funded", "claimed_total")
+
+
+async def _check_tokens(
+    asker: _Asker, pool: StakingPool, check: str, contract: str, counted: int
+) -> Row:
+    """A contract has the tokens that it counts on.
+
+    Somebody may have sent it tokens beside its books, so it may have more.
     """
     token = await asker.ask("BTCD", pool.token.address, "balanceOf", contract)
-    why = "tokens of the contract that pays rewards; it may have more"
-    enough = min(token, figures.funds)
-    return compare("reward_funds_on_chain", pool.pool_id, figures.funds, enough, why)
+    why = "tokens of the contract; it may have more than it counts"
+    return compare(check, pool.pool_id, counted, min(token, counted), why)
 
 
 class _Asker:

@@ -139,16 +139,16 @@ class RewardCycle:
         )
 
     async def _close(self, pool_id: str) -> tuple[Epoch | None, str]:
-        async with self._store.read() as tx:
-            held = await self._held(tx, pool_id)
-        if held:
-            return None, held
         try:
-            epoch = await self._in_transaction(self._epochs.close_next, pool_id)
+            return await self._in_transaction(self._close_unless_held, pool_id)
         except InsufficientFundsError as error:
             await self._alert(pool_id, error.message)
             return None, "the books hold less in reserve than the chain says"
-        return epoch, ""
+
+    async def _close_unless_held(self, tx: Tx, pool_id: str) -> tuple[Epoch | None, str]:
+        """Ask what may hold rewards back in the transaction that gives them."""
+        held = await self._held(tx, pool_id)
+        return (None, held) if held else (await self._epochs.close_next(tx, pool_id), "")
 
     async def _in_transaction(
         self, work: Callable[[Tx, str], Awaitable[_Result]], pool_id: str
