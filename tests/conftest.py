@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -28,6 +29,24 @@ __all__ = [
     "running_devevm",
     "running_hardhat",
 ]
+
+
+_ORDINARY_DEPTH = 1_000
+
+
+@pytest.fixture(autouse=True)
+def ordinary_recursion_limit(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The limit that the product runs under, whatever a library of other tests has made of it.
+
+    The embedded virtual machine raises it at import, for calls within calls; under a
+    raised limit deeply nested JSON overflows the stack instead of being refused. Only
+    tests that run contracts in this process need the raised one.
+    """
+    kept = sys.getrecursionlimit()
+    if "contracts" not in request.path.parts:
+        sys.setrecursionlimit(min(kept, _ORDINARY_DEPTH))
+    yield
+    sys.setrecursionlimit(kept)
 
 
 @pytest.fixture(scope="session")
