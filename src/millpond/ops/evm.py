@@ -24,6 +24,7 @@ from millpond.ops.config import Config
 from millpond.ops.config.evm import DEVEVM, EvmChainSettings
 from millpond.ops.system import SystemClock, SystemEntropy
 from millpond.store import Store
+from millpond.store.migrate import current
 
 _POLL_S = 0.2
 
@@ -184,10 +185,18 @@ class EvmDesk:
 
 @contextlib.asynccontextmanager
 async def open_evm_desk(config: Config, chain: str | None = None) -> AsyncIterator[EvmDesk]:
-    """Open the database and one chain."""
+    """Open the database and one chain.
+
+    Raises:
+        InvalidInputError: The database has no tables yet, or the chain is not configured.
+    """
     settings = chain_named(config, chain)
     clock, entropy = SystemClock(), SystemEntropy()
     ids = Ids(clock, entropy)
+    if await current(config.database_url) is None:
+        raise InvalidInputError(
+            "the database has no tables yet; run `millpond init` with this configuration first"
+        )
     store = await Store.open(config.database_url, pool_size=2)
     try:
         intents = Intents(store, clock, ids, entropy)

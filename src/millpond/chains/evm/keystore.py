@@ -112,7 +112,9 @@ def read_password(source: str) -> bytes:
         case _:
             raise KeystoreError("a password comes from env:NAME or file:PATH")
     if not value:
-        raise KeystoreError("the password is empty")
+        if scheme == "env" and rest not in os.environ:
+            raise KeystoreError(f"the password is not set; put it into the variable {rest}")
+        raise KeystoreError(f"the password in {source} is empty")
     return value
 
 

@@ -81,7 +81,11 @@ class Deployer:
                 continue
             operation = done.get(_key(spec, step))
             if operation is None or operation.contract is None:
-                raise ConflictError(f"{step.what} is not deployed", pool=spec.pool_id)
+                raise ConflictError(
+                    f"{step.what} of {spec.pool_id} ({spec.kind.value}) is not deployed; run "
+                    f"`millpond deploy staking --pool {spec.pool_id}` with the same options first",
+                    pool=spec.pool_id,
+                )
             made[step.name] = await self._checked(spec, step, operation, made)
         return Deployment(spec=spec, contracts=tuple(made.values()), by_hand=())
 
