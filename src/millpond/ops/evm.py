@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +15,23 @@ from millpond.chains.evm.nodes import Nodes
 from millpond.chains.evm.operations import Operation, OperationEffect, Operations, OperationState
 from millpond.chains.evm.rpc import RpcEndpoint
 from millpond.chains.evm.signers import KeySigner, Signer
-from millpond.chains.evm.tx import EvmTransactionHandler, Keeper, NodesAccess, Transactions
+from millpond.chains.evm.tx import (
+    EvmTransactionHandler,
+    Keeper,
+    NodesAccess,
+    Transactions,
+    lanes_of_chain,
+)
+from millpond.chains.evm.tx.handler import WAITS
 from millpond.clock import Clock, Ids
 from millpond.errors import InvalidInputError, MillpondError
 from millpond.intents import Intents, Runner
 from millpond.intents.faults import Faults
 from millpond.ops.config import Config
 from millpond.ops.config.evm import DEVEVM, EvmChainSettings
+from millpond.ops.database import open_database
 from millpond.ops.system import SystemClock, SystemEntropy
 from millpond.store import Store
-from millpond.store.migrate import current
 
 _POLL_S = 0.2
 
@@ -154,6 +161,7 @@ class EvmDesk:
     clock: SystemClock
     room: EvmRoom
     operations: Operations
+    say: Callable[[str], None] | None = None
 
     async def follow(self, key: str, *, timeout_s: float = 600.0) -> Operation:
         """Work on transactions until the operation of a key is over.
@@ -164,7 +172,8 @@ class EvmDesk:
         handler = EvmTransactionHandler(
             self.room.transactions, OperationEffect(self.clock, self.store)
         )
-        runner = Runner(self.intents, [handler], f"desk-{self.intents.ids.new()}")
+        name = f"desk-{self.intents.ids.new()}"
+        runner = Runner(self.intents, [handler], name, lanes=lanes_of_chain(self.room.chain_id))
         reason = ""
         try:
             async with asyncio.timeout(timeout_s):
@@ -174,6 +183,8 @@ class EvmDesk:
                         intent = await self.intents.get(tx, operation.intent_id)
                     if operation.state is not OperationState.UNDER_WAY:
                         return operation
+                    if intent.reason != reason and intent.reason.startswith(WAITS):
+                        self._tell(f"waiting  {intent.reason} ({operation.signer})")
                     reason = intent.reason
                     if intent.state == "frozen":
                         raise OperationWaitError(f"{operation.what} waits for a person: {reason}")
@@ -182,10 +193,16 @@ class EvmDesk:
         except TimeoutError:
             raise OperationWaitError(f"not over after {timeout_s:.0f} s: {reason}") from None
 
+    def _tell(self, line: str) -> None:
+        if self.say is not None:
+            self.say(line)
+
 
 @contextlib.asynccontextmanager
-async def open_evm_desk(config: Config, chain: str | None = None) -> AsyncIterator[EvmDesk]:
-    """Open the database and one chain.
+async def open_evm_desk(
+    config: Config, chain: str | None = None, *, say: Callable[[str], None] | None = None
+) -> AsyncIterator[EvmDesk]:
+    """Open the database and one chain; `say` is told why an operation waits.
 
     Raises:
         InvalidInputError: The database has no tables yet, or the chain is not configured.
@@ -193,18 +210,11 @@ async def open_evm_desk(config: Config, chain: str | None = None) -> AsyncIterat
     settings = chain_named(config, chain)
     clock, entropy = SystemClock(), SystemEntropy()
     ids = Ids(clock, entropy)
-    if await current(config.database_url) is None:
-        raise InvalidInputError(
-            "the database has no tables yet; run `millpond init` with this configuration first"
-        )
-    store = await Store.open(config.database_url, pool_size=2)
-    try:
+    async with open_database(config, pool_size=2) as store:
         intents = Intents(store, clock, ids, entropy)
         alerts = Alerts(clock, ids)
         async with open_room(settings, intents, alerts, clock) as room:
-            yield EvmDesk(config, store, intents, alerts, clock, room, Operations(intents))
-    finally:
-        await store.close()
+            yield EvmDesk(config, store, intents, alerts, clock, room, Operations(intents), say=say)
 
 
 def rooms_by_chain(rooms: Iterable[EvmRoom]) -> dict[int, EvmRoom]:

@@ -168,6 +168,23 @@ class StakingDesk:
         await self._record("fund", pool_id, {"amount": str(amount), "tx_hash": done.tx_hash or ""})
         return done
 
+    async def mint(self, pool_id: str, amount: str, to: str | None) -> Operation:
+        """Mint tokens of a pool's test token, whose owner is the key that deployed it.
+
+        Raises:
+            OperationFailedError: The token is a real one, or another key's.
+        """
+        async with self._desk.store.read() as tx:
+            pool = await get_pool(tx, pool_id)
+        units = pool.asset.parse(amount).units
+        receiver = self._desk.room.first_signer if to is None else checksum(to)
+        token = Contract.named("BTCD", pool.token.address)
+        name = f"mint:{pool_id}:{self._desk.intents.ids.new()}"
+        shown = f"mint {pool.asset.amount(units)} for {receiver}"
+        done = await self.do(name, "mint", shown, token, "mint", receiver, units)
+        await self._record("mint", pool_id, {"amount": str(units), "to": receiver})
+        return done
+
     async def do(
         self,
         group: str,

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from millpond.money.ledger import Ledger
 from millpond.ops.config import Config
+from millpond.ops.database import open_database
 from millpond.ops.system import SystemClock
 from millpond.staking import accounts
 from millpond.staking.info import pool_info
@@ -14,7 +15,7 @@ from millpond.staking.pools import StakingPool, list_pools
 from millpond.staking.rewards.tables import epoch_table
 from millpond.staking.withdrawals import rows as withdrawal_rows
 from millpond.staking.withdrawals.model import WithdrawalState
-from millpond.store import Store, Tx
+from millpond.store import Tx
 
 _OPEN = (WithdrawalState.PENDING, WithdrawalState.PROCESSING)
 
@@ -52,13 +53,10 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_status(config: Config) -> list[PoolStatus]:
     """Every pool in service, by name."""
-    store = await Store.open(config.database_url, pool_size=1)
-    try:
+    async with open_database(config) as store:
         ledger = Ledger(SystemClock())
         async with store.read() as tx:
             return [await _status(tx, ledger, pool) for pool in await list_pools(tx)]
-    finally:
-        await store.close()
 
 
 async def _status(tx: Tx, ledger: Ledger, pool: StakingPool) -> PoolStatus:

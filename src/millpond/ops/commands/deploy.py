@@ -59,8 +59,9 @@ def staking(
     wish = wish_of(pool, kind, token, owner, operator, guardian)
 
     async def work() -> Deployment | None:
-        async with open_evm_desk(read_config(config), chain) as desk:
+        async with open_evm_desk(read_config(config), chain, say=typer.echo) as desk:
             if dry_run:
+                await desk.room.nodes.head(agreed=True)  # the nodes answer, and for this chain
                 for line in _planned(wish.spec(desk)):
                     typer.echo(line)
                 return None
@@ -130,9 +131,13 @@ def _done(deployment: Deployment) -> list[str]:
     for each in deployment.by_hand:
         lines += [f"  {each.what}: from {each.sender} to {each.to} with data", f"  {each.data}"]
     spec = deployment.spec
+    mint = (
+        [] if spec.token else [f"      millpond staking mint --pool {spec.pool_id} --amount 1000"]
+    )
     lines += [
         "",
         f"next: millpond staking init --pool {spec.pool_id} --kind {spec.kind.value}",
+        *mint,
         f"      millpond staking fund --pool {spec.pool_id} --amount 1000",
     ]
     return lines

@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     group.command("init")(init)
     group.command("fund")(fund)
     group.command("status")(status)
+    group.command("mint")(mint)
     group.command("statement")(statement)
     stakinghand.register(group)
     app.add_typer(group, name="staking")
@@ -99,7 +100,7 @@ def fund(
     from millpond.staking.pools import get_pool
 
     async def work() -> str:
-        async with open_evm_desk(read_config(config), chain) as desk:
+        async with open_evm_desk(read_config(config), chain, say=typer.echo) as desk:
             async with desk.store.read() as tx:
                 found = await get_pool(tx, pool)
             units = found.asset.parse(amount).units
@@ -108,6 +109,31 @@ def fund(
             made = StakingDesk(desk, actor=actor, say=typer.echo)
             done = await made.fund(pool, units, order=name)
             return f"funded {found.asset.amount(units)} in {done.tx_hash}"
+
+    typer.echo(asyncio.run(work()))
+
+
+def mint(
+    amount: Annotated[str, typer.Option("--amount", help="Tokens, such as 1000.")],
+    pool: PoolOption = "btcd-main-pool",
+    to: Annotated[
+        str | None, typer.Option(help="Who gets them. Default: this machine's first key.")
+    ] = None,
+    chain: ChainOption = None,
+    actor: ActorOption = "operator",
+    config: ConfigOption = None,
+) -> None:
+    """Mint tokens of the test token that `deploy staking` made; a real token cannot be minted."""
+    import asyncio
+
+    from millpond.ops.evm import open_evm_desk
+    from millpond.ops.staking import StakingDesk
+
+    async def work() -> str:
+        async with open_evm_desk(read_config(config), chain, say=typer.echo) as desk:
+            made = StakingDesk(desk, actor=actor, say=typer.echo)
+            done = await made.mint(pool, amount, to)
+            return f"minted {amount} in {done.tx_hash}"
 
     typer.echo(asyncio.run(work()))
 
@@ -121,16 +147,12 @@ def statement(
     import asyncio
     import sys
 
+    from millpond.ops.database import open_database
     from millpond.staking.rewards.statements import export
-    from millpond.store import Store
 
     async def work() -> bytes:
-        store = await Store.open(read_config(config).database_url, pool_size=1)
-        try:
-            async with store.read() as tx:
-                return await export(tx, pool, epoch)
-        finally:
-            await store.close()
+        async with open_database(read_config(config)) as store, store.read() as tx:
+            return await export(tx, pool, epoch)
 
     sys.stdout.buffer.write(asyncio.run(work()))
 

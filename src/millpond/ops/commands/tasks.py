@@ -24,18 +24,13 @@ def list_them(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the tasks: last run, next run, lag, error."""
     import asyncio
 
+    from millpond.ops.database import open_database
     from millpond.ops.system import SystemClock
-    from millpond.store import Store
     from millpond.tasks import list_tasks
 
     async def work() -> list[TaskStatus]:
-        settings = read_config(config)
-        store = await Store.open(settings.database_url, pool_size=1)
-        try:
-            async with store.read() as tx:
-                return await list_tasks(tx, SystemClock())
-        finally:
-            await store.close()
+        async with open_database(read_config(config)) as store, store.read() as tx:
+            return await list_tasks(tx, SystemClock())
 
     tasks = asyncio.run(work())
     if as_json:
@@ -57,21 +52,17 @@ def run(
     """Have a task run at once, by whichever process has it; returns when that is written down."""
     import asyncio
 
+    from millpond.ops.database import open_database
     from millpond.ops.system import SystemClock
-    from millpond.store import Store
     from millpond.tasks import run_now
     from millpond.trail import Trail
 
     async def work() -> TaskStatus:
-        settings, clock = read_config(config), SystemClock()
-        store = await Store.open(settings.database_url, pool_size=1)
-        try:
-            async with store.begin() as tx:
-                status = await run_now(tx, name, actor, clock)
-                await Trail(clock).record(tx, actor, "tasks.run", name)
-                return status
-        finally:
-            await store.close()
+        clock = SystemClock()
+        async with open_database(read_config(config)) as store, store.begin() as tx:
+            status = await run_now(tx, name, actor, clock)
+            await Trail(clock).record(tx, actor, "tasks.run", name)
+            return status
 
     typer.echo(_line(asyncio.run(work())))
 
