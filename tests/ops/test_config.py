@@ -9,7 +9,7 @@ from millpond.ops.config.explain import explained, in_force, reference
 from millpond.ops.config.schema import describe
 from millpond.ops.config.settings import Config
 from millpond.ops.parts.api import terms
-from millpond.ops.plan import choose_ports
+from millpond.ops.plan import choose_ports, parts_for
 
 
 def faults_of(text: str, environ: dict[str, str] | None = None) -> list[str]:
@@ -208,3 +208,19 @@ def test_every_setting_says_what_it_means():
     assert silent == []
     assert all(setting.type and setting.default for setting in describe(Config))
     assert "| `port` | integer (≥ 0, ≤ 65535) | `8080` |" in reference()
+
+
+def test_where_only_evm_chains_are_named_nothing_is_mined():
+    chain = """
+        [[evm]]
+        name = "local"
+        chain_id = 31337
+        urls = ["http://127.0.0.1:1"]
+        """
+    alone = load_text(chain, {})
+    assert (alone.mines, alone.the_pools, alone.the_daemons) == (False, (), ())
+    assert parts_for(alone) == ("api", "chains")
+    ports = choose_ports(alone, str)
+    assert load_text(chain, ports.environment(alone)).the_pools == ()
+    both = load_text(chain + '[[pools]]\nid = "dev"\ncoin = "devcoin"', {})
+    assert set(parts_for(both)) == {"devchain", "worker", "edge", "api", "chains", "miner"}

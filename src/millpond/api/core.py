@@ -33,7 +33,7 @@ class Core:
     """One object that every route gets."""
 
     def __init__(self, deps: ApiDeps) -> None:
-        assert deps.coins, "an API without a pool has nothing to tell"
+        assert deps.coins or deps.staking is not None, "an API without a pool has nothing to tell"
         settings = deps.settings
         self.deps = deps
         self.store = deps.store

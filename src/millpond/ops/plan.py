@@ -38,11 +38,16 @@ class Ports:
         """The same as settings for the parts."""
         return {
             "MILLPOND__HTTP__PORT": str(self.http),
-            "MILLPOND__STRATUM__PORTS": str([ports[0] for ports in self.stratum]),
+            **self._stratum_ports(),
             **self._own_ports(config),
             "MILLPOND__DEVCHAIN__PORT": str(self.devchain),
             "MILLPOND__DEVEVM__PORT": str(self.devevm),
         }
+
+    def _stratum_ports(self) -> dict[str, str]:
+        if not self.stratum:
+            return {}
+        return {"MILLPOND__STRATUM__PORTS": str([ports[0] for ports in self.stratum])}
 
     def _own_ports(self, config: Config) -> dict[str, str]:
         """The ports of the pools that name theirs."""
@@ -59,7 +64,7 @@ def parts_for(config: Config) -> tuple[str, ...]:
     named = config.supervisor.parts
     if named:
         return tuple(name for name in NEEDS if name in named)
-    chosen = ["worker", "edge", "api"]
+    chosen = ["worker", "edge", "api"] if config.mines else ["api"]
     if config.uses_devchain:
         chosen.insert(0, "devchain")
     if config.uses_devevm:

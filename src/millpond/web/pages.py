@@ -37,8 +37,12 @@ def html_answer(text: str) -> Response[str]:
 
 
 @get("/", include_in_schema=False)
-async def home(core: CoreDep, renderer: RendererDep, pool_id: PoolQuery = None) -> Response[str]:
-    """The live page of one pool."""
+async def home(
+    core: CoreDep, renderer: RendererDep, pool_id: PoolQuery = None
+) -> Response[str] | Redirect:
+    """The live page of one mining pool; where nothing is mined, the staking pools."""
+    if not core.deps.coins:
+        return Redirect("/staking")
     snapshot = await core.poller.snapshot()
     pool = _known(pool_of(snapshot, pool_id))
     text = renderer.page(

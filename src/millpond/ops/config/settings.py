@@ -282,9 +282,14 @@ class Config(Section, frozen=True, kw_only=True):
         return (*self.evm, embedded)
 
     @property
+    def mines(self) -> bool:
+        """False where only EVM chains are named: then there is no mining pool."""
+        return bool(self.pools or self.daemons or not self.evm)
+
+    @property
     def the_pools(self) -> tuple[PoolSettings, ...]:
-        """The pools; the demo's on the devchain when nothing is named."""
-        return self.pools or (_DEMO_POOL,)
+        """The mining pools; the demo's on the devchain when nothing is named."""
+        return self.pools or ((_DEMO_POOL,) if self.mines else ())
 
     def listeners(self, index: int) -> tuple[ListenerSettings, ...]:
         """What the pool at `index` listens on; the first port is its main one."""
@@ -307,13 +312,13 @@ class Config(Section, frozen=True, kw_only=True):
 
     @property
     def uses_devchain(self) -> bool:
-        """True when no daemon is named, so that the embedded chain is used."""
-        return not self.daemons
+        """True when there is a pool and no daemon, so that the embedded chain is used."""
+        return self.mines and not self.daemons
 
     @property
     def the_daemons(self) -> tuple[DaemonSettings, ...]:
         """The daemons; the embedded chain's when none is named."""
-        if self.daemons:
+        if not self.uses_devchain:
             return self.daemons
         host, port = self.devchain.host, self.devchain.port
         coin = self.the_pools[0].coin
@@ -323,6 +328,8 @@ class Config(Section, frozen=True, kw_only=True):
     @property
     def miner_enabled(self) -> bool:
         """True when the built-in miner is started."""
+        if not self.mines:
+            return False
         return self.miner.enabled == "yes" or (self.miner.enabled == "auto" and self.uses_devchain)
 
     @property

@@ -36,8 +36,6 @@ from millpond.store import Store
 from millpond.trail import Trail
 from millpond.web.site import create_site
 
-_WATCHED = ("edge", "worker")
-
 
 async def run(context: PartContext) -> None:
     """Serve until told to stop."""
@@ -115,11 +113,17 @@ def _deps(
         operator_key=config.operator_key,
         checks={
             "database": functools.partial(_database, store),
-            **{name: _part(context, name) for name in _WATCHED},
+            **{name: _part(context, name) for name in _watched(config)},
         },
         metrics=functools.partial(gather, config.run_path, context.clock),
         staking=staking_deps(config, store, nodes, context.clock, context.entropy),
     )
+
+
+def _watched(config: Config) -> tuple[str, ...]:
+    """Parts without which the platform is not ready."""
+    mining = ("edge", "worker") if config.mines else ()
+    return (*mining, "chains") if config.the_chains else mining
 
 
 def terms(config: Config) -> list[PoolTerms]:
