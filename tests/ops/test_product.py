@@ -118,7 +118,9 @@ def test_killing_the_tree_leaves_no_process_and_starting_again_keeps_the_data(tm
         before = {block["block_hash"] for block in pool.blocks("confirming")}
         pool.kill()
         pool.start()
-        page = pool.get("/api/v1/pools/dev-main/blocks?limit=100")
+        page = pool.until(
+            "blocks again", lambda: pool.get("/api/v1/pools/dev-main/blocks?limit=100")
+        )
         assert before <= {block["block_hash"] for block in page["items"]}
         children = pool.children()
         parts = {word for child in children for word in child.cmdline()}
