@@ -54,13 +54,13 @@ fi
 lock=requirements.lock
 [ "$kind" = dev ] && lock=requirements-dev.lock
 stamp=.venv/.stamp-$kind
-want=$(cat "$lock" pyproject.toml src/millpond/mining/work/*.c 2>/dev/null | sha256sum)
+want=$(cat "$lock" pyproject.toml src/millpond/mining/work/*.c src/millpond/chains/evm/*.c 2>/dev/null | sha256sum)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
     exit 0
 fi
 # A machine that was set up for the tests can also run the product.
 if [ "$kind" = run ] && [ -f .venv/.stamp-dev ]; then
-    want_dev=$(cat requirements-dev.lock pyproject.toml src/millpond/mining/work/*.c 2>/dev/null | sha256sum)
+    want_dev=$(cat requirements-dev.lock pyproject.toml src/millpond/mining/work/*.c src/millpond/chains/evm/*.c 2>/dev/null | sha256sum)
     [ "$(cat .venv/.stamp-dev)" = "$want_dev" ] && exit 0
 fi
 
