@@ -256,6 +256,21 @@ def test_limits_of_the_risk_engine_hold_and_are_told(odd_world: World) -> None:
     vault.send(bob, "withdraw", 200, bob, bob)
 
 
+def test_what_is_paid_to_somebody_else_counts_for_whose_it_was(odd_world: World) -> None:
+    world = odd_world
+    alice, bob, _ = world.users
+    risk = world.risk()
+    vault = world.vault(risk)
+    world.give(alice, 1_000, vault)
+    risk.send(world.owner, "set_limits", vault, (0, 0, 0, 0, 300))
+    vault.send(alice, "deposit", 1_000, alice)
+    vault.send(alice, "withdraw", 200, bob, alice)
+    assert risk.call("withdrawn_today", vault, alice) == 200
+    assert risk.call("withdrawn_today", vault, bob) == 0
+    with refused("user withdraw limit"):
+        vault.send(alice, "withdraw", 101, bob, alice)
+
+
 def test_limits_set_before_the_vault_was_made_hold(odd_world: World) -> None:
     world = odd_world
     risk = world.risk()
