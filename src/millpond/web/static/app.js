@@ -207,7 +207,7 @@
 
   function start() {
     // What a person has opened stays open when the part around it is brought up to date.
-    if (window.htmx && document.querySelector("details")) htmx.config.morphIgnore.push("open");
+    if (window.htmx && "keepOpen" in document.body.dataset) htmx.config.morphIgnore.push("open");
     document.querySelectorAll("[data-theme-toggle]").forEach(function (button) {
       button.hidden = false;
       button.addEventListener("click", switchTheme);
