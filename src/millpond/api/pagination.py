@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ from litestar.params import QueryParameter
 from millpond.errors import InvalidInputError
 
 T = TypeVar("T")
+RowT = TypeVar("RowT")
 
 Place = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A number in a cursor: one that a database column can hold."""
@@ -28,6 +30,23 @@ class Page(msgspec.Struct, Generic[T], kw_only=True):
 
     items: list[T]
     next: str | None = None
+
+
+def page_of(
+    rows: Sequence[RowT], limit: int, show: Callable[[RowT], T], place: Callable[[RowT], int | str]
+) -> Page[T]:
+    """A page of rows that were read with `limit + 1`, so that one too many says: there are more.
+
+    Args:
+        rows: In the order of the list.
+        limit: Items on the page.
+        show: Makes an item of a row.
+        place: The row's sort key, for the cursor.
+    """
+    return Page(
+        items=[show(row) for row in rows[:limit]],
+        next=encode_cursor(place(rows[limit - 1])) if len(rows) > limit else None,
+    )
 
 
 class CursorError(InvalidInputError):

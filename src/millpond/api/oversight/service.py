@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millpond.api.oversight import convert, models
-from millpond.api.pagination import Page, Place, decode_cursor, encode_cursor
+from millpond.api.pagination import Page, Place, decode_cursor, encode_cursor, page_of
 from millpond.api.staking.deps import StakingDeps
 from millpond.clock import Clock
 from millpond.errors import InvalidInputError
@@ -116,10 +116,7 @@ class Oversight:
                 tx, scope=scope, before=before[0] if before else None, limit=limit + 1
             )
         now_ms = self._clock.now_ms()
-        return Page(
-            items=[convert.hold(row, now_ms) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].id) if len(rows) > limit else None,
-        )
+        return page_of(rows, limit, lambda row: convert.hold(row, now_ms), lambda row: row.id)
 
     async def violations(
         self, scope: Scope | None, user: str | None, *, limit: int, cursor: str | None
@@ -134,10 +131,7 @@ class Oversight:
                 before=before[0] if before else None,
                 limit=limit + 1,
             )
-        return Page(
-            items=[convert.violation(row) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].id) if len(rows) > limit else None,
-        )
+        return page_of(rows, limit, convert.violation, lambda row: row.id)
 
     # -- alerts ----------------------------------------------------------------------
 
@@ -159,10 +153,7 @@ class Oversight:
                 kinds=kinds,
                 limit=limit + 1,
             )
-        return Page(
-            items=[convert.alert(row) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].id) if len(rows) > limit else None,
-        )
+        return page_of(rows, limit, convert.alert, lambda row: row.id)
 
     async def acknowledge(self, tx: Tx, actor: str, alert_id: str) -> models.Alert:
         """Note that somebody knows; who was first stays noted.
@@ -199,10 +190,7 @@ class Oversight:
                 before=before[0] if before else None,
                 limit=limit + 1,
             )
-        return Page(
-            items=[convert.entry(row) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None,
-        )
+        return page_of(rows, limit, convert.entry, lambda row: row.seq)
 
     async def verify_trail(self, anchor: tuple[int, str] | None) -> models.TrailCheck:
         """Recompute the whole trail, and look for an entry that was kept elsewhere."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from millpond.api.models import iso
-from millpond.api.pagination import Page, decode_cursor, encode_cursor
+from millpond.api.pagination import Page, decode_cursor, page_of
 from millpond.api.staking import convert, models
 from millpond.api.staking.deps import StakingDeps
 from millpond.chains.evm.address import checksum
@@ -251,9 +251,11 @@ class StakingAdmin:
                 before=before[0] if before else None,
                 limit=limit + 1,
             )
-        return Page(
-            items=[convert.withdrawal(pools[row.pool_id], row) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].id) if len(rows) > limit else None,
+        return page_of(
+            rows,
+            limit,
+            lambda row: convert.withdrawal(pools[row.pool_id], row),
+            lambda row: row.id,
         )
 
     async def cancel(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millpond.api.pagination import Page, Place, decode_cursor, encode_cursor
+from millpond.api.pagination import Page, Place, decode_cursor, page_of
 from millpond.api.staking import convert, models
 from millpond.api.staking.callers import Caller
 from millpond.api.staking.deps import StakingDeps
@@ -119,9 +119,8 @@ class Positions:
                 before=before[0] if before else None,
                 limit=limit + 1,
             )
-        return Page(
-            items=[convert.reward_line(pool, row) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].epoch) if len(rows) > limit else None,
+        return page_of(
+            rows, limit, lambda row: convert.reward_line(pool, row), lambda row: row.epoch
         )
 
     async def events(
@@ -137,10 +136,7 @@ class Positions:
                 before=before[0] if before else None,
                 limit=limit + 1,
             )
-        return Page(
-            items=[convert.event(pool, row) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None,
-        )
+        return page_of(rows, limit, lambda row: convert.event(pool, row), lambda row: row.seq)
 
     async def withdrawals(
         self, pool: StakingPool, wallet: str, *, limit: int, cursor: str | None
@@ -155,10 +151,7 @@ class Positions:
                 before=before[0] if before else None,
                 limit=limit + 1,
             )
-        return Page(
-            items=[convert.withdrawal(pool, row) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].id) if len(rows) > limit else None,
-        )
+        return page_of(rows, limit, lambda row: convert.withdrawal(pool, row), lambda row: row.id)
 
     async def claims(
         self, pool: StakingPool, wallet: str, *, limit: int, cursor: str | None
@@ -173,10 +166,7 @@ class Positions:
                 before=before[0] if before else None,
                 limit=limit + 1,
             )
-        return Page(
-            items=[convert.claim(pool, row) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].id) if len(rows) > limit else None,
-        )
+        return page_of(rows, limit, lambda row: convert.claim(pool, row), lambda row: row.id)
 
     async def prepare_deposit(self, pool: StakingPool, wallet: str, amount: int) -> models.Deposit:
         """Check a deposit and make what the wallet signs for it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from millpond.api.models import Money
-from millpond.api.pagination import Page, Place, decode_cursor, encode_cursor
+from millpond.api.pagination import Page, Place, decode_cursor, page_of
 from millpond.api.staking import convert, models
 from millpond.api.staking.deps import StakingDeps
 from millpond.chains.evm.address import checksum
@@ -175,10 +175,7 @@ class StakingReads:
             rows = await events_of(
                 tx, pool_id, before=before[0] if before else None, limit=limit + 1
             )
-        return Page(
-            items=[convert.pool_event(pool, row) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None,
-        )
+        return page_of(rows, limit, lambda row: convert.pool_event(pool, row), lambda row: row.seq)
 
     async def risk(self, pool_id: str) -> models.PoolRisk:
         """What limits and holds a pool.
@@ -206,10 +203,7 @@ class StakingReads:
             rows = await reward_rows.epochs_page(
                 tx, pool_id, before=before[0] if before else None, limit=limit + 1
             )
-        return Page(
-            items=[convert.epoch(pool, row) for row in rows[:limit]],
-            next=encode_cursor(rows[limit - 1].epoch) if len(rows) > limit else None,
-        )
+        return page_of(rows, limit, lambda row: convert.epoch(pool, row), lambda row: row.epoch)
 
     async def epoch(self, pool_id: str, epoch: int) -> models.Epoch:
         """One closed epoch.
