@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Route, expect
 
 from millpond.api.settings import ApiSettings
 from millpond.ops.system import SystemClock
@@ -38,9 +39,23 @@ class Watched:
             self.faults.append(message.text)
 
 
+async def arrive_late(route: Route) -> None:
+    """Let a file come after everything else of its page."""
+    await asyncio.sleep(1.5)
+    await route.continue_()
+
+
 @contextlib.asynccontextmanager
 async def visit(
-    chromium: Browser, tmp_path, size=WIDE, *, path="/", reads=None, scripts=True, scheme="dark"
+    chromium: Browser,
+    tmp_path,
+    size=WIDE,
+    *,
+    path="/",
+    reads=None,
+    scripts=True,
+    scheme="dark",
+    late="",
 ) -> AsyncIterator[Watched]:
     reads = reads or SampleReads()
     settings = ApiSettings(port=0, poll_interval_s=0.05)
@@ -57,6 +72,8 @@ async def visit(
             page.on("console", watched.hear)
             page.on("pageerror", lambda e: watched.faults.append(str(e)))
             page.on("request", lambda r: watched.hosts.add(urlsplit(r.url).netloc))
+            if late:
+                await page.route(f"**/{late}*", arrive_late)
             await page.goto(url + path, wait_until="load")
             yield watched
             await context.close()
@@ -78,8 +95,9 @@ async def test_the_first_page_draws_its_graph_and_fits(chromium, tmp_path, size)
         await expect(v.page.locator("[data-graph-note]")).to_contain_text("slices of 1 min")
 
 
-async def test_a_change_arrives_without_reloading(chromium, tmp_path):
-    async with visit(chromium, tmp_path) as v:
+@pytest.mark.parametrize("late", ["", "hx-sse.min.js", "htmx.min.js", "app.js"])
+async def test_a_change_arrives_without_reloading(chromium, tmp_path, late):
+    async with visit(chromium, tmp_path, late=late) as v:
         await v.page.evaluate("window.stayed = true")
         stats = msgspec.structs.replace(v.reads.pool.stats, pool_hashrate=7.5e12)
         v.reads.pool = msgspec.structs.replace(v.reads.pool, stats=stats)
