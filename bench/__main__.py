@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 import bench
+from millpond.ops.process import collect_less_often
 
 Run = Callable[[bool], Iterable[dict[str, Any]]]
 
@@ -54,4 +55,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    collect_less_often()  # as the product's processes do
     sys.exit(main())

@@ -207,6 +207,19 @@ async def test_an_asset_has_one_number_of_decimals(store: Store, ledger: Ledger)
             await ledger.post(tx, [Transfer("w", other, third, wei.amount(1), "x")])
 
 
+async def test_one_call_cannot_count_an_asset_in_two_ways(store: Store, ledger: Ledger):
+    wei = Asset("LTC", 18)
+    same = Account(WALLET.type, WALLET.owner, WALLET.name, wei)
+    other = Account(ALICE.type, ALICE.owner, ALICE.name, wei)
+    async with store.begin() as tx:
+        await ledger.post(tx, [reward(1, 5)])
+        with pytest.raises(LedgerConflictError, match="decimals"):
+            await ledger.post(
+                tx, [reward(2, 5), Transfer("w", same, other, wei.amount(1), "reward")]
+            )
+        assert await ledger.verify(tx) == []
+
+
 @pytest.mark.parametrize(
     "transfer",
     [

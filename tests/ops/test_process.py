@@ -22,6 +22,22 @@ from millpond.ops.process import (
 )
 
 
+def test_the_collector_looks_less_often_and_still_collects():
+    # In a process of its own: the numbers are the whole interpreter's.
+    code = """
+import gc, weakref
+from millpond.ops.process import collect_less_often
+class Node: pass
+before = gc.get_threshold()
+collect_less_often()
+assert gc.get_threshold()[0] > 10 * before[0] and gc.isenabled() and gc.get_freeze_count() > 1000
+node = Node(); node.itself = node; gone = weakref.ref(node); del node
+kept = [[] for _ in range(200_000)]
+assert gone() is None, "what goes in circles is found"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_lock_is_held_by_one_and_freed_at_the_end(tmp_path: Path):
     lock = tmp_path / "deep" / "millpond.lock"
     assert not is_held(lock)

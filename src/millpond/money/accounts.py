@@ -69,6 +69,11 @@ class Account:
         if not _NAME.fullmatch(self.name):
             raise AccountError("an account's name is a short lower-case word")
 
+    def __hash__(self) -> int:
+        # Type and asset add nothing that tells accounts apart more often than they
+        # cost: a call of the ledger looks up tens of thousands.
+        return hash((self.owner, self.name))
+
     @property
     def path(self) -> str:
         """The account in one text: `liability:miner/ltc1q…:balance:LTC`."""

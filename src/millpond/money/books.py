@@ -9,11 +9,11 @@ transaction is alone anyway.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row, select
 
 from millpond.money import tables
 from millpond.money.accounts import Account, AccountType
@@ -21,26 +21,9 @@ from millpond.money.amount import Amount, Asset
 from millpond.money.errors import InsufficientFundsError, LedgerConflictError, LedgerOverflowError
 from millpond.money.model import Balance, Kind
 from millpond.store.engine import Tx
-from millpond.store.sql import any_of, insert_many, insert_or_ignore
+from millpond.store.sql import any_of, insert_many, update_many
 
 _LIMIT = 10**78
-
-_SAVE = (
-    update(tables.accounts)
-    .where(tables.accounts.c.id == bindparam("row_id"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in (
-                "debits_posted",
-                "credits_posted",
-                "debits_pending",
-                "credits_pending",
-                "available",
-            )
-        }
-    )
-)
 
 
 def account_of(row: Row[Any] | Any) -> Account:
@@ -80,9 +63,9 @@ class Book:
         "id",
     )
 
-    def __init__(self, row: Any) -> None:
+    def __init__(self, row: Any, account: Account) -> None:
         self.id: int = row.id
-        self.account = account_of(row)
+        self.account = account
         self.debit_normal = self.account.type.debit_normal
         self.guarded = self.account.type.guarded and not row.overdraft
         self.debits_posted: int = row.debits_posted
@@ -103,9 +86,9 @@ class Book:
         return self.posted - (self.credits_pending if self.debit_normal else self.debits_pending)
 
     def values(self) -> dict[str, int]:
-        """The row as parameters of the update."""
+        """What is written back."""
         return {
-            "row_id": self.id,
+            "id": self.id,
             "debits_posted": self.debits_posted,
             "credits_posted": self.credits_posted,
             "debits_pending": self.debits_pending,
@@ -134,26 +117,24 @@ class Books:
         if missing:
             await create_accounts(tx, missing, overdraft=False, now_ms=now_ms)
             ids = await _ids(tx, paths)
-        books = await cls.for_ids(tx, ids.values())
-        assert len(books.by_id) == len(paths), "every account that was asked for is locked"
-        for account in accounts:
-            if account not in books.by_account:
-                raise LedgerConflictError(
-                    f"the books count {account.asset.code} with another number of decimals",
-                    asset=account.asset.code,
-                )
-        return books
+        rows = await _locked(tx, ids.values())
+        assert len(rows) == len(paths), "every account that was asked for is locked"
+        # Accounts that differ in nothing but decimals have one path between them.
+        one_each = len(paths) == len(accounts)
+        for row in rows:
+            if not one_each or row.decimals != paths[row.path].asset.decimals:
+                decimals = {a.asset.decimals for a in accounts if a.path == row.path}
+                if decimals != {row.decimals}:
+                    raise LedgerConflictError(
+                        f"the books count {row.asset} with another number of decimals",
+                        asset=row.asset,
+                    )
+        return cls(Book(row, paths[row.path]) for row in rows)
 
     @classmethod
     async def for_ids(cls, tx: Tx, ids: Collection[int]) -> Books:
         """Lock the accounts with these row ids, in the order of the ids."""
-        query = (
-            select(tables.accounts)
-            .where(any_of(tx, tables.accounts.c.id, ids))
-            .order_by(tables.accounts.c.id)
-            .with_for_update(key_share=True)
-        )
-        return cls(Book(row) for row in await tx.execute(query))
+        return cls(Book(row, account_of(row)) for row in await _locked(tx, ids))
 
     def apply(
         self, kind: Kind, debit: Book, credit: Book, units: int, *, reserved: int = 0
@@ -173,10 +154,10 @@ class Books:
         """
         assert units >= 0, "a transfer goes forwards"
         assert debit.account.asset == credit.account.asset, "a transfer has one asset"
-        if kind in _TAKES:
+        if kind is Kind.POSTED or kind is Kind.PENDING:
             _check_free(debit, units if not debit.debit_normal else 0)
             _check_free(credit, units if credit.debit_normal else 0)
-        if max(_largest(debit), _largest(credit)) + units >= _LIMIT:
+        if _largest(debit) + units >= _LIMIT or _largest(credit) + units >= _LIMIT:
             raise LedgerOverflowError("a balance has at most 78 digits")
         if kind is Kind.PENDING:
             debit.debits_pending += units
@@ -193,11 +174,7 @@ class Books:
     async def save(self, tx: Tx) -> None:
         """Write every changed account back."""
         changed = [book.values() for book in self.by_id.values() if book.changed]
-        if changed:
-            await tx.execute(_SAVE, changed)
-
-
-_TAKES = frozenset({Kind.POSTED, Kind.PENDING})
+        await update_many(tx, tables.accounts, "id", changed)
 
 
 def _largest(book: Book) -> int:
@@ -225,6 +202,17 @@ def _assert_sane(book: Book) -> None:
     assert not book.guarded or book.available >= 0, "a guarded account never goes below zero"
 
 
+async def _locked(tx: Tx, ids: Collection[int]) -> Sequence[Row[Any]]:
+    """Rows of accounts, each locked, in the order of the ids."""
+    query = (
+        select(tables.accounts)
+        .where(any_of(tx, tables.accounts.c.id, ids))
+        .order_by(tables.accounts.c.id)
+        .with_for_update(key_share=True)
+    )
+    return (await tx.execute(query)).all()
+
+
 async def _ids(tx: Tx, paths: Collection[str]) -> dict[str, int]:
     query = select(tables.accounts.c.path, tables.accounts.c.id).where(
         any_of(tx, tables.accounts.c.path, list(paths))
@@ -244,10 +232,8 @@ async def create_accounts(
         LedgerConflictError: The asset has another number of decimals in the books.
     """
     decimals = {account.asset.code: account.asset.decimals for account in accounts}
-    await tx.execute(
-        insert_or_ignore(tx, tables.assets),
-        [{"code": code, "decimals": places} for code, places in sorted(decimals.items())],
-    )
+    assets = [{"code": code, "decimals": places} for code, places in sorted(decimals.items())]
+    await insert_many(tx, tables.assets, assets, ignore=True)
     known = select(tables.assets).where(any_of(tx, tables.assets.c.code, list(decimals)))
     for row in await tx.execute(known):
         if row.decimals != decimals[row.code]:
@@ -255,8 +241,9 @@ async def create_accounts(
                 f"the books count {row.code} with {row.decimals} decimals", asset=row.code
             )
     zero = dict.fromkeys(_SUMS, 0)
-    await tx.execute(
-        insert_or_ignore(tx, tables.accounts),
+    await insert_many(
+        tx,
+        tables.accounts,
         [
             {
                 "path": account.path,
@@ -271,6 +258,7 @@ async def create_accounts(
             }
             for account in accounts
         ],
+        ignore=True,
     )
 
 
@@ -309,6 +297,6 @@ async def insert_transfers(tx: Tx, rows: list[dict[str, Any]]) -> None:
             else row["created_ms"] + row["timeout_ms"],
         }
         for row in rows
-        if row["kind"] is Kind.PENDING
+        if row["kind"] == Kind.PENDING.value
     ]
     await insert_many(tx, tables.pending, opened)

@@ -9,10 +9,10 @@ answers with the rows of the first time.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
@@ -153,9 +153,9 @@ class Ledger(Questions):
         accounts = {a for transfer in transfers for a in (transfer.debit, transfer.credit)}
         books = await Books.for_accounts(tx, accounts, now_ms=now_ms)
         rows = await transfers_by_id(tx, [transfer.id for transfer in transfers])
-        batch = _Batch(books, {row_id: posted_of(row) for row_id, row in rows.items()})
+        batch = _Batch(books, await next_seqs(tx, len(transfers)), rows)
         for transfer in transfers:
-            wanted = _wanted(kind, transfer, timeout_ms, now_ms)
+            wanted = _wanted(kind, transfer, timeout_ms, now_ms, seq=batch.next_seq)
             if not batch.repeats(wanted):
                 debit, credit = books.by_account[transfer.debit], books.by_account[transfer.credit]
                 books.apply(kind, debit, credit, transfer.amount.units)
@@ -178,11 +178,11 @@ class Ledger(Questions):
         books = await Books.for_ids(tx, touched)
         rows = await transfers_by_id(tx, [r.id for r in resolutions])
         ended = await resolved_ids(tx, list(pendings))
-        batch = _Batch(books, {row_id: posted_of(row) for row_id, row in rows.items()})
+        batch = _Batch(books, await next_seqs(tx, len(resolutions)), rows)
         for resolution in resolutions:
             row = pendings[resolution.pending_id]
             pending = posted_of(row)
-            wanted = _wanted_resolution(kind, resolution, pending, now_ms)
+            wanted = _wanted_resolution(kind, resolution, pending, now_ms, seq=batch.next_seq)
             if batch.repeats(wanted):
                 continue
             if pending.id in ended:
@@ -204,14 +204,26 @@ class Ledger(Questions):
 
 
 class _Batch:
-    """What one call has booked so far and what it will answer."""
+    """What one call has booked so far and what it will answer.
 
-    def __init__(self, books: Books, known: dict[str, Posted]) -> None:
+    Args:
+        books: The accounts, locked.
+        seqs: A position for each transfer of the call; what is repeated leaves its own empty.
+        known: Rows booked before under ids of the call.
+    """
+
+    def __init__(self, books: Books, seqs: Sequence[int], known: Mapping[str, Any]) -> None:
         self.answers: list[Posted] = []
         self.closed: list[int] = []
         self._books = books
-        self._known = known
+        self._seqs = seqs
+        self._known = {row_id: posted_of(row) for row_id, row in known.items()}
         self._rows: list[dict[str, Any]] = []
+
+    @property
+    def next_seq(self) -> int:
+        """The position of what is booked next."""
+        return self._seqs[len(self._rows)]
 
     def repeats(self, wanted: Posted) -> bool:
         """True, and answered, if the same was booked before.
@@ -235,8 +247,9 @@ class _Batch:
         self.answers.append(posted)
         self._rows.append(
             {
+                "seq": posted.seq,
                 "id": posted.id,
-                "kind": posted.kind,
+                "kind": posted.kind.value,
                 "debit_id": debit.id,
                 "credit_id": credit.id,
                 "asset": posted.amount.asset.code,
@@ -252,13 +265,9 @@ class _Batch:
         )
 
     async def write(self, tx: Tx) -> None:
-        """Write rows, sums and open pendings; number the answers."""
+        """Write rows, sums and open pendings."""
         if not self._rows:
             return
-        seqs = await next_seqs(tx, len(self._rows))
-        numbered: dict[str, int] = {}
-        for row, seq in zip(self._rows, seqs, strict=True):
-            row["seq"] = numbered[row["id"]] = seq
         try:
             await insert_transfers(tx, self._rows)
         except IntegrityError as error:
@@ -273,15 +282,13 @@ class _Batch:
             )
             assert gone.rowcount == len(self.closed), "what is resolved was open"
         await self._books.save(tx)
-        self.answers = [
-            replace(posted, seq=numbered[posted.id]) if posted.id in numbered else posted
-            for posted in self.answers
-        ]
 
 
-def _wanted(kind: Kind, transfer: Transfer, timeout_ms: int | None, now_ms: int) -> Posted:
+def _wanted(
+    kind: Kind, transfer: Transfer, timeout_ms: int | None, now_ms: int, *, seq: int
+) -> Posted:
     return Posted(
-        seq=0,
+        seq=seq,
         id=transfer.id,
         kind=kind,
         debit=transfer.debit,
@@ -295,7 +302,9 @@ def _wanted(kind: Kind, transfer: Transfer, timeout_ms: int | None, now_ms: int)
     )
 
 
-def _wanted_resolution(kind: Kind, resolution: Resolution, pending: Posted, now_ms: int) -> Posted:
+def _wanted_resolution(
+    kind: Kind, resolution: Resolution, pending: Posted, now_ms: int, *, seq: int
+) -> Posted:
     amount = pending.amount if resolution.amount is None else resolution.amount
     if amount.asset != pending.amount.asset or not 0 < amount.units <= pending.amount.units:
         raise InvalidTransferError(
@@ -303,6 +312,7 @@ def _wanted_resolution(kind: Kind, resolution: Resolution, pending: Posted, now_
         )
     return replace(
         pending,
+        seq=seq,
         id=resolution.id,
         kind=kind,
         amount=amount,

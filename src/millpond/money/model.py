@@ -1,9 +1,15 @@
-"""The values that go into the ledger and come out of it; all immutable."""
+"""The values that go into the ledger and come out of it; all immutable.
+
+Those that come by the ten thousand in one call are structs, which are made in a
+fifth of the time that a dataclass takes.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from millpond.money.accounts import Account, AccountType
 from millpond.money.amount import Amount
@@ -24,8 +30,7 @@ class Kind(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(msgspec.Struct, frozen=True):
     """An amount to move from one account to another of the same asset.
 
     Attributes:
@@ -46,8 +51,7 @@ class Transfer:
     reference: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(msgspec.Struct, frozen=True):
     """The end of a pending transfer.
 
     Attributes:
@@ -63,8 +67,7 @@ class Resolution:
     reference: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(msgspec.Struct, frozen=True):
     """A row of the ledger, as it was written and as it will always be.
 
     Attributes:

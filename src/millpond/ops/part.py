@@ -29,6 +29,7 @@ from millpond.ops.process import (
     PARENT_PID,
     DataDirInUseError,
     allow_open_files,
+    collect_less_often,
     die_with_parent,
     exclusive,
 )
@@ -79,6 +80,7 @@ def run_part(name: str, config: Config, body: Body) -> int:
     if parent:
         die_with_parent(int(parent))
     allow_open_files()
+    collect_less_often()
     notify = os.environ.pop(NOTIFY_FD, "")
     config.run_path.mkdir(parents=True, exist_ok=True)
     set_up_logs(config.log, name, log_dir=config.data_path / "logs")

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from millpond.errors import ConflictError, UnavailableError
 PARENT_PID = "MILLPOND_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
 _PORTS_TRIED = 100
+_NEW_OBJECTS = 50_000
 _MOST_FILES = 1 << 20
 _UNIX_PATH_MAX = 107
 
@@ -42,6 +44,19 @@ def allow_open_files() -> int:
         return soft
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return wanted
+
+
+def collect_less_often() -> None:
+    """Let the garbage collector look less often, and never at what stays for good.
+
+    Nearly all that dies here has no cycle and goes without the collector. By the
+    interpreter's own numbers it looks 300 times while an epoch of 10,000 stakers is
+    closed, a tenth of the time that this takes, and finds nothing. To be called when
+    everything is imported.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, 10, 10)
 
 
 def die_with_parent(parent_pid: int) -> None:

@@ -6,7 +6,7 @@ event can be found again and reversed by the opposite.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from millpond.money.accounts import Account
 from millpond.money.model import Kind, Posted, Transfer

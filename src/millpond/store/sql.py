@@ -17,7 +17,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     func,
-    insert,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -49,25 +48,69 @@ def insert_or_ignore(tx: Tx, table: Table) -> Any:
     return dialect.insert(table).on_conflict_do_nothing()
 
 
-async def insert_many(tx: Tx, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+async def insert_many(
+    tx: Tx, table: Table, rows: Sequence[Mapping[str, Any]], *, ignore: bool = False
+) -> None:
     """Insert rows that all have the same columns, as quickly as the database can.
 
-    PostgreSQL gets one statement with an array a column: a message a row
-    costs it several times what the row itself does.
+    Values are prepared a column at a time, which costs a third of what the
+    library's way of a row at a time does. PostgreSQL gets one statement with an
+    array a column: a message a row costs it several times what the row itself does.
+
+    Args:
+        tx: A write transaction.
+        table: The table.
+        rows: What is inserted.
+        ignore: Leave out the rows that conflict with those in the table.
     """
     if not rows:
         return
-    if tx.dialect.name != "postgresql":
-        await tx.execute(insert(table), list(rows))
+    columns = [table.columns[name] for name in rows[0]]
+    into = f"INSERT INTO {table.name} ({', '.join(column.name for column in columns)})"
+    if tx.dialect.name == "postgresql":
+        sql = f"{into} SELECT * FROM {_unnest(tx.dialect, columns)}"
+    else:
+        sql = f"{into} VALUES ({', '.join('?' * len(columns))})"
+    await _execute_many(tx, sql + " ON CONFLICT DO NOTHING" * ignore, columns, rows)
+
+
+async def update_many(tx: Tx, table: Table, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Set columns of rows that are named by one column, as `insert_many` does it.
+
+    Args:
+        tx: A write transaction.
+        table: The table.
+        key: The column that names a row; a value of each of `rows`.
+        rows: All with the same columns: the key, and what is set.
+    """
+    if not rows:
         return
-    names = list(rows[0])
-    arrays = [_array(tx.dialect, table.columns[name], rows) for name in names]
-    kinds = (table.columns[name].type.compile(tx.dialect) for name in names)
-    holes = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(kinds, start=1))
-    await tx.exec_driver_sql(
-        f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({holes})",  # noqa: S608 - names of our own columns
-        tuple(arrays),
-    )
+    names = [name for name in rows[0] if name != key]
+    columns = [table.columns[name] for name in [*names, key]]
+    if tx.dialect.name == "postgresql":
+        sets = ", ".join(f"{name} = new.{name}" for name in names)
+        new = f"{_unnest(tx.dialect, columns)} AS new({', '.join([*names, key])})"
+        sql = f"UPDATE {table.name} SET {sets} FROM {new} WHERE {table.name}.{key} = new.{key}"
+    else:
+        sets = ", ".join(f"{name} = ?" for name in names)
+        sql = f"UPDATE {table.name} SET {sets} WHERE {key} = ?"
+    await _execute_many(tx, sql, columns, rows)
+
+
+def _unnest(dialect: Dialect, columns: Sequence[Column[Any]]) -> str:
+    kinds = (column.type.compile(dialect) for column in columns)
+    holes = (f"${place}::{kind}[]" for place, kind in enumerate(kinds, start=1))
+    return f"unnest({', '.join(holes)})"
+
+
+async def _execute_many(
+    tx: Tx, sql: str, columns: Sequence[Column[Any]], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    arrays = [_array(tx.dialect, column, rows) for column in columns]
+    if tx.dialect.name == "postgresql":
+        await tx.exec_driver_sql(sql, tuple(arrays))
+    else:
+        await tx.exec_driver_sql(sql, list(zip(*arrays, strict=True)))
 
 
 def _array(dialect: Dialect, column: Column[Any], rows: Sequence[Mapping[str, Any]]) -> list[Any]:

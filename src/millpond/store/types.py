@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ metadata = MetaData(
 _DIGITS = 78
 """Digits of 2**256, the largest amount that an ERC-20 token can hold."""
 
+_LIMIT = 10**_DIGITS
+
 
 class BigInt(TypeDecorator[int]):
     """An integer of up to 78 decimal digits, signed.
@@ -39,18 +42,30 @@ class BigInt(TypeDecorator[int]):
             return dialect.type_descriptor(Numeric(_DIGITS, 0))
         return dialect.type_descriptor(Text())
 
-    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
-        """Write an int, and nothing that only looks like one."""
-        if value is None:
-            return None
-        assert type(value) is int, f"an amount is an int, not {type(value).__name__}"
-        assert abs(value) < 10**_DIGITS, "an amount has at most 78 digits"
-        return value if dialect.name == "postgresql" else str(value)
+    # Whole functions instead of `process_bind_param` and `process_result_value`, which
+    # the library calls through two more: amounts are most of what the ledger writes.
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+    def bind_processor(self, dialect: Dialect) -> Callable[[int | None], Any]:
+        """Write an int, and nothing that only looks like one."""
+        write: Callable[[int], Any] = int if dialect.name == "postgresql" else str
+
+        def process(value: int | None) -> Any:
+            if value is None:
+                return None
+            assert type(value) is int, f"an amount is an int, not {type(value).__name__}"
+            assert -_LIMIT < value < _LIMIT, "an amount has at most 78 digits"
+            return write(value)
+
+        return process
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], int | None]:
         """Read the int back."""
-        del dialect
-        return None if value is None else int(value)
+        del dialect, coltype
+        return _int_of
+
+
+def _int_of(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 class JsonText(TypeDecorator[Any]):

@@ -180,7 +180,7 @@ class Epochs:
     async def _book(self, tx: Tx, pool: StakingPool, closing: Closing) -> None:
         """Out of the reserve, to each wallet what it earned."""
         pool_id, epoch, asset = pool.pool_id, closing.statement.epoch, pool.asset
-        reserve = reward_reserve(pool_id, asset)
+        reserve, reference = reward_reserve(pool_id, asset), f"epoch:{pool_id}:{epoch}"
         transfers = [
             Transfer(
                 derived_id("epoch", pool_id, epoch, wallet),
@@ -188,7 +188,7 @@ class Epochs:
                 credit=rewards(pool_id, wallet, asset),
                 amount=asset.amount(units),
                 code="staking-reward",
-                reference=f"epoch:{pool_id}:{epoch}",
+                reference=reference,
             )
             for wallet, units in sorted(closing.outcome.earned.items())
         ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from eth_hash.auto import keccak
+from millpond.chains.evm.keccak import keccak
 
 EMPTY_ROOT = bytes(32)
 """The root when nobody has earned anything."""
