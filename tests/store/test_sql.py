@@ -68,8 +68,12 @@ async def test_only_what_is_named_is_changed(work: Store):
     async with work.begin() as tx:
         await insert_many(tx, things, [thing(name) for name in "abc"])
         await update_many(tx, things, "name", [])
-        changes = [{"name": "c", "amount": HUGE}, {"name": "a", "amount": None}]
-        await update_many(tx, things, "name", [*changes, {"name": "not there", "amount": 5}])
+        changes: list[dict[str, Any]] = [
+            {"name": "c", "amount": HUGE},
+            {"name": "a", "amount": None},
+            {"name": "not there", "amount": 5},
+        ]
+        await update_many(tx, things, "name", changes)
     assert await found(work) == [thing("a", amount=None), thing("b"), thing("c", amount=HUGE)]
 
 
