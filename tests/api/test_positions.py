@@ -183,6 +183,36 @@ async def test_what_the_limits_refuse_is_written_down_though_nothing_else_is(eit
         assert {gauge["rule"] for gauge in gauges} >= {"withdrawal_cap", "deposit_cap"}
 
 
+async def test_limits_are_set_in_base_units_or_in_whole_ones(either: Platform):
+    wish = {"scope": f"pool:{POOL}", "asset": "BTCD", "reason": "carefully"}
+
+    async def put(client: httpx.AsyncClient, **changed: Any) -> Any:
+        return await client.put("/api/admin/risk/limits", json=wish | changed, headers=OPERATOR)
+
+    async with either.client() as client:
+        limits = {"deposit_cap": "1.5", "change_bps": "250", "outflow_window_s": "60"}
+        done = await put(client, limits=limits, amounts="whole")
+        assert done.json()["after"] == limits | {"deposit_cap": str(ONE + ONE // 2)}
+        done = await put(client, limits={"deposit_cap": "7"})
+        assert (done.json()["before"]["change_bps"], done.json()["after"]) == (
+            "250",
+            {"deposit_cap": "7"},
+        )
+        for status, wrong in (
+            (400, {"limits": {"deposit_cap": "1.5"}}),
+            (400, {"limits": {"change_bps": "1.5"}, "amounts": "whole"}),
+            (400, {"limits": {"deposit_cap": "0." + "0" * 18 + "1"}, "amounts": "whole"}),
+            (400, {"limits": {"no_such": "1"}, "amounts": "whole"}),
+            (400, {"limits": {"deposit_cap": "1"}, "amounts": "whole", "asset": "OTHER"}),
+            (400, {"limits": {"deposit_cap": "-1"}}),
+            (400, {"limits": {}, "amounts": "some"}),
+        ):
+            assert (await put(client, **wrong)).status_code == status, wrong
+        async with either.store.read() as tx:
+            kept = await either.rooms.risk.limits(tx, Scope.pool(POOL), "BTCD")
+        assert kept == Limits(deposit_cap=7)
+
+
 async def asked(client: httpx.AsyncClient, path: str, body: Any, headers: Any, key: str) -> Any:
     return await client.post(
         path,

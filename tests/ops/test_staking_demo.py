@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ def test_two_stakers_earn_in_both_pools_and_the_books_agree(pool: Pool, tmp_path
     def earning() -> dict[str, dict[str, Any]] | None:
         found = status(pool)
         both = len(found) == 2 and all(each["stakers"] == 2 for each in found.values())
-        return found if both and found["btcd-vault"]["owed"][0] != "0" else None
+        return found if both and Decimal(found["btcd-vault"]["owed"].split()[0]) > 0 else None
 
     found = pool.until("stakers who earn", earning)
-    assert {each["staked"] for each in found.values()} == {"500.000000000000000000 BTCD"}
+    assert {each["staked"] for each in found.values()} == {"50000.000000000000000000 BTCD"}
     audit = pool.command("audit", "--json")
     assert audit.returncode == 0, audit.stdout
     rows = {row["check"]: row["verdict"] for row in json.loads(audit.stdout)["rows"]}

@@ -29,6 +29,7 @@ from millpond.ops.staking import StakingDesk, Terms, Wish
 from millpond.ops.stakingrooms import StakingRooms, staking_rooms
 from millpond.ops.system import SystemClock, SystemEntropy
 from millpond.oracle import Prices
+from millpond.staking.accounts import reward_funds
 from millpond.staking.info import record
 from millpond.staking.pools import PoolKind, StakingPool, list_pools
 from millpond.staking.settings import StakingSettings
@@ -53,6 +54,10 @@ class ShiftedClock(SystemClock):
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
         return super().now_ms() + self.shift_ms
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds of a clock that never goes back."""
+        return super().monotonic_ns() + self.shift_ms * 1_000_000
 
 
 @dataclasses.dataclass
@@ -108,6 +113,12 @@ class World:
                         break
             await self.confirm()
             self.clock.shift_ms += 2_000
+
+    async def funded(self, pool_id: str) -> int:
+        """What is booked as given for a pool's rewards and not paid out."""
+        account = reward_funds(pool_id, self.pools[pool_id].asset)
+        async with self.store.read() as tx:
+            return (await self.rooms.ledger.balance(tx, account)).posted.units
 
     def stake(self, who: int, pool_id: str, tokens: int) -> None:
         """Deposit without a page."""

@@ -98,3 +98,11 @@ def test_what_is_held_is_said_in_words_of_staking():
     assert f.sentence("it stands still") == "It stands still."
     assert f.plain_amount("12.500000") == "12.5"
     assert f.plain_amount("100") == "100"
+
+
+def test_a_limit_is_shown_as_it_is_typed():
+    assert f.limit_text("1500000000000000000", "deposit_cap", 18) == "1.5"
+    assert f.limit_text("1", "tvl_cap", 18) == "0.000000000000000001"
+    assert f.limit_text("9" * 78, "tvl_cap", 18) == f"{'9' * 60}.{'9' * 18}"
+    assert f.limit_text("3600", "outflow_window_s", 18) == "3600"
+    assert f.limit_text("100", "tvl_cap", 0) == "100"

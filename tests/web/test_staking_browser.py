@@ -13,6 +13,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from millpond.alerts import Severity
 from millpond.chains.evm.contracts import Contract
+from millpond.risk import HoldKind, Limits, Scope
 from millpond.staking.pools import PoolKind
 from tests.support.evm_nodes import ACCOUNTS
 from tests.web.browser_wallet import BrowserWallet
@@ -316,7 +317,7 @@ async def test_the_operator_pauses_a_pool_and_everybody_sees_it(
         await expect(deposit.get_by_role("button", name="Deposit")).to_be_enabled()
 
         await pool.locator("summary", has_text="Limits").click()
-        await pool.get_by_label("A single deposit").fill(str(10 * ONE))
+        await pool.get_by_label("A single deposit").fill("10")
         form = pool.locator("form[data-limits]")
         await form.get_by_label("Reason").fill("carefully at first")
         await form.get_by_role("button", name="Set the limits").click()
@@ -341,6 +342,81 @@ async def test_the_operator_pauses_a_pool_and_everybody_sees_it(
         await expect(s.page.locator("#desk-body")).to_contain_text("operator:ann")
         await s.page.get_by_role("button", name="Forget the key").click()
         await expect(s.page.locator("#desk-body")).to_be_empty()
+
+
+async def test_the_operator_sets_terms_funds_and_ends_what_has_tripped(
+    chromium: Browser, tmp_path: Path, sqlite_template: Path
+):
+    async with (
+        staking_world(tmp_path, sqlite_template, (PoolKind.DIRECT,)) as world,
+        seen(chromium, world) as s,
+    ):
+        scope, risk = Scope.pool(DIRECT), world.rooms.risk
+        async with world.store.begin() as tx:
+            await risk.set_limits(tx, "test", scope, "BTCD", Limits(rate_jump_bps=500))
+            await risk.trip(tx, HoldKind.RATE_JUMP, scope, "the rate of exchange jumped")
+        world.stake(ANN, DIRECT, 100)
+        await world.confirm()
+        await s.go("/admin")
+        await enter(s, KEY)
+        pool = s.page.locator(f"#admin-{DIRECT}")
+        said = s.page.locator("#desk-said")
+
+        async def act(title: str, button: str, fields: dict[str, str], answer: str) -> None:
+            await pool.locator("summary", has_text=title).click()
+            form = pool.locator("details[open] form")
+            for label, text in fields.items():
+                await form.get_by_label(label).fill(text)
+            await form.get_by_role("button", name=button).click()
+            await expect(said).to_contain_text(answer)
+
+        why = {"Reason": "as agreed"}
+        await act("Reward rate", "Set the rate", {"a minute": "3.5"} | why, "Set, from the next")
+        await act("Weight", "Set the weight", {"Part of": "0.25"} | why, "Set, from the next")
+        order = {"of the operator's own": "12.5", "Name of this order": "second"}
+        await act("Fund rewards", "Order the funding", order, "A worker with the key sends it.")
+        before = await world.funded(DIRECT)
+        await world.settle()
+        assert await world.funded(DIRECT) - before == 12 * ONE + ONE // 2
+        await expect(pool).to_contain_text("0.250000")
+        await act("Limits", "Set the limits", {"Staked in all": "1000.5"} | why, "Limits set.")
+        async with world.store.read() as tx:
+            kept = await risk.limits(tx, scope, "BTCD")
+        assert kept == Limits(tvl_cap=1000 * ONE + ONE // 2, rate_jump_bps=500)
+
+        await s.page.get_by_role("button", name="Risk", exact=True).click()
+        hold = s.page.locator("[id^=hold-]", has_text="rate jump")
+        await expect(hold).to_contain_text("tripped")
+        await hold.locator("summary", has_text="End").click()
+        await hold.get_by_label("Reason").fill("the feed was wrong")
+        await hold.get_by_role("button", name="End").click()
+        await expect(said).to_contain_text("Ended.")
+        await expect(hold).to_contain_text("ended by operator:ann: the feed was wrong")
+        async with world.store.read() as tx:
+            assert (await risk.status(tx, scope)).breakers == ()
+        await s.page.get_by_role("button", name="Trail", exact=True).click()
+        await expect(s.page.locator("#desk-body")).to_contain_text("the feed was wrong")
+
+
+async def test_a_chain_that_cannot_be_read_is_said_to_everybody(
+    chromium: Browser, tmp_path: Path, sqlite_template: Path
+):
+    async with (
+        staking_world(tmp_path, sqlite_template, (PoolKind.DIRECT,)) as world,
+        seen(chromium, world) as s,
+    ):
+        await s.go(f"/staking/{DIRECT}")
+        await expect(s.page.locator("#pool-top")).not_to_contain_text("cannot be read")
+        world.node.stop()
+        silence = world.room.silence
+        for _ in range(2):
+            await silence.check()
+        world.clock.shift_ms += 61_000
+        await silence.check()
+        await expect(s.page.locator("#pool-top")).to_contain_text("The chain cannot be read")
+        async with world.store.read() as tx:
+            opened = await world.rooms.alerts.open(tx, kinds=["evm_nodes_silent"])
+        assert [alert.subject for alert in opened] == [f"chain {world.room.chain_id}"]
 
 
 async def enter(s: Seen, key: str) -> None:

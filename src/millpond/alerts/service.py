@@ -159,6 +159,15 @@ class Alerts:
         row = (await tx.execute(query)).first()
         return None if row is None else _alert(row)
 
+    @staticmethod
+    async def open_since(tx: Tx, kind: str, subject: str) -> int | None:
+        """When the open alert of this kind and subject was raised, Unix ms; None without one."""
+        query = select(_A.first_ms).where(
+            _A.kind == kind, _A.subject == subject, _A.cleared_ms.is_(None)
+        )
+        found: int | None = (await tx.execute(query)).scalar()
+        return found
+
     async def open(
         self,
         tx: Tx,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from millpond.alerts import Alerts
-from millpond.chains.evm.alerting import alert_of_contradictions
+from millpond.chains.evm.alerting import SilenceWatch, alert_of_contradictions
 from millpond.chains.evm.keystore import KeystoreSigner, keystore_address, read_password
 from millpond.chains.evm.nodes import Nodes
 from millpond.chains.evm.operations import Operation, OperationEffect, Operations, OperationState
@@ -112,6 +112,7 @@ class EvmRoom:
     signers: tuple[Signer, ...]
     transactions: Transactions
     keeper: Keeper
+    silence: SilenceWatch
 
     @property
     def chain_id(self) -> int:
@@ -145,7 +146,8 @@ async def open_room(
     nodes = open_nodes(chain, intents.store, alerts, clock)
     transactions = Transactions(intents, NodesAccess(nodes), keys, chain.tx, alerts, faults=faults)
     try:
-        yield EvmRoom(chain, nodes, keys, transactions, Keeper(transactions))
+        silence = SilenceWatch(nodes, intents.store, alerts, clock)
+        yield EvmRoom(chain, nodes, keys, transactions, Keeper(transactions), silence)
     finally:
         await nodes.close()
 

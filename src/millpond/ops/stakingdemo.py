@@ -21,10 +21,10 @@ from millpond.staking.pools import PoolKind, StakingPool
 
 DIRECT = "btcd-main-pool"
 VAULT = "btcd-vault"
-_TERMS = Terms(per_minute="2", epoch_s=30, confirmations=2)
+_TERMS = Terms(per_minute="0.01", epoch_s=30, confirmations=2)
 _TOKEN = 10**18
-_STAKES = ((1, 400), (2, 100))
-"""Number of a key, and tokens that it puts into each pool."""
+_STAKES = ((1, 40_000), (2, 10_000))
+"""Number of a key, and tokens that it puts into each pool: 10.5 % a year for all."""
 
 
 async def set_up(desk: EvmDesk, say: Callable[[str], None]) -> None:

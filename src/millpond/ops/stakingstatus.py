@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import func, select
 
+from millpond.api.models import iso
 from millpond.money.ledger import Ledger
 from millpond.ops.config import Config
 from millpond.ops.database import open_database
@@ -32,7 +33,8 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
         last_epoch: The last one that was closed; None before the first.
         waiting: Withdrawals that are not over.
         indexed: Up to which block the chain is indexed.
-        behind: Blocks from there to the head.
+        behind: Blocks from there to the head that was seen last.
+        silent_since: Since when too few nodes of the chain answer (RFC 3339); None: enough do.
         stopped: Why indexing stands still, or empty.
     """
 
@@ -48,6 +50,7 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     indexed: int
     behind: int
+    silent_since: str | None
     stopped: str
 
 
@@ -80,5 +83,6 @@ async def _status(tx: Tx, ledger: Ledger, pool: StakingPool) -> PoolStatus:
         waiting=sum(counts.get(state, 0) for state in _OPEN),
         indexed=info.indexed,
         behind=info.behind,
+        silent_since=None if info.silent_since_ms is None else iso(info.silent_since_ms),
         stopped=info.stopped,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -166,6 +166,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         for name in ("change_window_s", "outflow_window_s"):
             if not 60 <= values[name] <= MAX_WINDOW_S:
                 raise LimitError(f"{name} is a minute to {MAX_WINDOW_S // 86_400} days")
+
+    AMOUNTS: ClassVar[frozenset[str]] = frozenset(
+        {
+            "tvl_cap",
+            "deposit_cap",
+            "user_cap",
+            "withdrawal_cap",
+            "user_24h",
+            "total_24h",
+            "outflow_cap",
+            "difference_cap",
+        }
+    )
+    """Those that are amounts of the asset; the others are seconds or basis points."""
 
     def to_json(self) -> dict[str, str]:
         """What is set, amounts as decimal text."""

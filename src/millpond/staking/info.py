@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import delete, select
 
+from millpond.chains.evm.alerting import silent_since
 from millpond.clock import Clock
 from millpond.money.ledger import Ledger
 from millpond.staking import accounts, metrics
@@ -53,6 +54,7 @@ class PoolInfo(msgspec.Struct, frozen=True, kw_only=True):
         runs_out_s: Seconds until the reserve is empty at this rate; None: never.
         indexed: Last block that is indexed.
         behind: Blocks to the head.
+        silent_since_ms: Since when too few nodes of the chain answer; None: enough do.
         stopped: Why the pool stands still; empty: it does not.
     """
 
@@ -68,6 +70,7 @@ class PoolInfo(msgspec.Struct, frozen=True, kw_only=True):
     runs_out_s: int | None
     indexed: int
     behind: int
+    silent_since_ms: int | None
     stopped: str
 
 
@@ -163,6 +166,7 @@ async def pool_info(
         runs_out_s=reserve * 60 // rate if rate else None,
         indexed=pool.start_block - 1 if at is None else at.number,
         behind=0 if at is None else at.lag,
+        silent_since_ms=await silent_since(tx, pool.chain_id),
         stopped="" if at is None else at.stopped,
     )
 

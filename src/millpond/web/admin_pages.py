@@ -35,8 +35,13 @@ SET_LIMITS = {
     "total_24h": "Out for all in 24 h",
     "outflow_cap": "Out in the window before the switch trips",
     "outflow_window_s": "That window, in seconds",
+    "change_bps": "Net change of what is staked in a window, in 1/100 of a per cent",
+    "change_window_s": "That window, in seconds",
+    "rate_jump_bps": "Jump of a rate that trips the switch, in 1/100 of a per cent",
+    "oracle_max_age_s": "Age of a price that trips the switch, in seconds",
+    "difference_cap": "Difference of books and chain that trips the switch",
 }
-"""The limits that the page can set, with their names for people."""
+"""All limits, with their names for people: the page sets them all at once."""
 
 
 @get("/admin", include_in_schema=False)

@@ -14,6 +14,7 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from millpond.api.models import Performance
+from millpond.api.oversight.models import LIMIT_AMOUNTS
 from millpond.api.staking.models import StakingHistory, StakingPool
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
@@ -169,6 +170,16 @@ def gauge(units: str, rule: str, pool: StakingPool) -> str:
     return short_amount(f"{whole:f}")
 
 
+def limit_text(value: str, name: str, decimals: int) -> str:
+    """A limit that is set, as it is typed: amounts in whole tokens."""
+    places = decimals if name in LIMIT_AMOUNTS else 0
+    if not places:
+        return value
+    # By its digits: a `Decimal` would round what has more than 28 of them.
+    digits = value.rjust(places + 1, "0")
+    return plain_amount(f"{digits[:-places]}.{digits[-places:]}")
+
+
 _FUNCTIONS = {
     "deposit": "deposits",
     "rewards": "new rewards",
@@ -218,6 +229,7 @@ FILTERS = {
         hashrates,
         locked,
         gauge,
+        limit_text,
         held_words,
         yearly,
         lasting,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from millpond.api.oversight import convert, models
 from millpond.api.pagination import Page, Place, decode_cursor, encode_cursor, page_of
 from millpond.api.staking.deps import StakingDeps
@@ -10,7 +12,7 @@ from millpond.errors import InvalidInputError
 from millpond.money.amount import Asset
 from millpond.oracle import rows as price_rows
 from millpond.risk import Function, Limits, Role, Scope, ScopeKind
-from millpond.staking.pools import PRODUCT, list_pools
+from millpond.staking.pools import PRODUCT, StakingPool, list_pools
 from millpond.store import Store, Tx
 from millpond.tasks import list_tasks, run_now
 
@@ -38,19 +40,41 @@ class Oversight:
         """Limits, pauses, breakers and recent refusals of a scope."""
         async with self._store.read() as tx:
             pools = await list_pools(tx)
-            assets: dict[str, Asset] = {}
-            for pool in pools:
-                assets |= {pool.asset.code: pool.asset, pool.stake.code: pool.stake}
             staking = scope.kind is ScopeKind.POOL and scope.id in {p.pool_id for p in pools}
             found = await self._deps.risk.status(
-                tx, scope, product=PRODUCT if staking else None, assets=assets
+                tx, scope, product=PRODUCT if staking else None, assets=_assets(pools)
             )
         return convert.scope(found, self._clock.now_ms())
 
     async def set_limits(
-        self, tx: Tx, actor: str, scope: Scope, asset: str, limits: Limits, *, reason: str
+        self,
+        tx: Tx,
+        actor: str,
+        scope: Scope,
+        asset: str,
+        values: dict[str, str],
+        *,
+        whole: bool,
+        reason: str,
     ) -> models.LimitsSet:
-        """Set all limits of a scope in an asset; what is left out is no limit."""
+        """Set all limits of a scope in an asset; what is left out is no limit.
+
+        Args:
+            tx: A transaction.
+            actor: Who sets them.
+            scope: Of what.
+            asset: Its code.
+            values: Decimal text by the limit's name.
+            whole: Amounts are in whole units of the asset, such as `1.5`, not in base units.
+            reason: For the trail.
+
+        Raises:
+            LimitError: It names no such limit, or a value is no such number.
+            InvalidInputError: Whole units of an asset that no pool has.
+        """
+        if whole:
+            values = _in_base_units(values, _assets(await list_pools(tx)).get(asset))
+        limits = Limits.from_json(values)
         before = await self._deps.risk.set_limits(
             tx, actor, scope, asset, limits, reason=reason, role=OPERATOR_ROLE
         )
@@ -258,3 +282,20 @@ class Oversight:
             items=[convert.price_point(row) for row in rows[:limit]],
             next=None if last is None else encode_cursor(last.checked_ms, last.id),
         )
+
+
+def _assets(pools: Sequence[StakingPool]) -> dict[str, Asset]:
+    """Tokens and shares of pools, by code."""
+    found: dict[str, Asset] = {}
+    for pool in pools:
+        found |= {pool.asset.code: pool.asset, pool.stake.code: pool.stake}
+    return found
+
+
+def _in_base_units(values: dict[str, str], asset: Asset | None) -> dict[str, str]:
+    if asset is None:
+        raise InvalidInputError("no pool has this asset; give its amounts in base units")
+    return {
+        name: str(asset.parse(text).units) if name in Limits.AMOUNTS else text
+        for name, text in values.items()
+    }

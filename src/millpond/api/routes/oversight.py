@@ -15,7 +15,7 @@ from millpond.api.pagination import CursorText, Limit, Page
 from millpond.api.routes.admin_pools import PauseRequest, ReasonRequest, ResumeRequest
 from millpond.api.routes.operator import ActorDep, DeedDep, Reason, ScopePath, scope_of
 from millpond.errors import InvalidInputError
-from millpond.risk import PLATFORM, Limits, Scope
+from millpond.risk import PLATFORM, Scope
 from millpond.store import Tx
 
 ScopeChoice = Annotated[
@@ -28,7 +28,7 @@ ScopeChoice = Annotated[
 ]
 TextChoice = Annotated[str | None, QueryParameter(max_length=200)]
 Code = Annotated[str, PathParameter(min_length=1, max_length=32)]
-Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,78}$")]
+Value = Annotated[str, Meta(pattern=r"^[0-9]{1,78}(\.[0-9]{1,36})?$")]
 
 
 class LimitsRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -37,12 +37,15 @@ class LimitsRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         scope: `platform`, `product:staking`, `pool:<id>` or `user:<wallet>`.
         asset: Code of the asset.
-        limits: Whole numbers by name (`tvl_cap`, `user_24h` …); see docs/risk.md.
+        amounts: `base` units of the asset, or `whole` ones such as `1.5`; what is in
+            seconds or basis points is a whole number either way.
+        limits: Numbers by name (`tvl_cap`, `user_24h` …); see docs/risk.md.
     """
 
     scope: ScopePath
     asset: Annotated[str, Meta(min_length=1, max_length=32)]
-    limits: dict[str, Amount]
+    amounts: Literal["base", "whole"] = "base"
+    limits: dict[str, Value]
     reason: Reason
 
 
@@ -69,10 +72,16 @@ async def set_limits(
     core: CoreDep, data: JSONBody[LimitsRequest], actor: ActorDep
 ) -> models.LimitsSet:
     """Set the limits of a scope in one asset."""
-    scope, limits = Scope.parse(data.scope), Limits.from_json(data.limits)
+    scope = Scope.parse(data.scope)
     async with core.store.begin() as tx:
         return await core.oversight.set_limits(
-            tx, actor, scope, data.asset, limits, reason=data.reason
+            tx,
+            actor,
+            scope,
+            data.asset,
+            data.limits,
+            whole=data.amounts == "whole",
+            reason=data.reason,
         )
 
 

@@ -79,6 +79,7 @@ def pool(row: StakingPool, info: PoolInfo) -> models.StakingPool:
         reserve_lasts_s=info.runs_out_s,
         indexed_block=info.indexed,
         blocks_behind=info.behind,
+        silent_since=None if info.silent_since_ms is None else iso(info.silent_since_ms),
         stopped=info.stopped,
     )
 

@@ -33,7 +33,8 @@ class StakingPool(Model, frozen=True, kw_only=True):
         reserve: Funded and not yet distributed.
         reserve_lasts_s: Seconds until it is empty at this rate; null: never.
         indexed_block: Up to where the chain was read.
-        blocks_behind: Blocks from there to the head.
+        blocks_behind: Blocks from there to the head that was seen last.
+        silent_since: Since when too few of the chain's nodes answer; null: enough do.
         stopped: Why the pool stands still; empty: it does not.
     """
 
@@ -63,6 +64,7 @@ class StakingPool(Model, frozen=True, kw_only=True):
     reserve_lasts_s: int | None
     indexed_block: int
     blocks_behind: int
+    silent_since: str | None
     stopped: str
     product: Literal["staking"] = "staking"
 

@@ -19,6 +19,7 @@ class NodesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         backoff_s: First pause of an open circuit; doubled up to `backoff_max_s`.
         backoff_max_s: Longest pause after failures.
         rest_max_s: Longest pause that a node's `Retry-After` is granted.
+        silent_after_s: Too few nodes answer for this long: an alert.
         max_lag_blocks: A node further behind the highest head is asked last.
         log_blocks: Longest range of blocks asked for logs at once; found out downwards.
         log_target: A range is made longer only while it brings fewer logs than this.
@@ -33,6 +34,7 @@ class NodesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     backoff_s: float = 1.0
     backoff_max_s: float = 30.0
     rest_max_s: float = 120.0
+    silent_after_s: float = 60.0
     max_lag_blocks: int = 3
     log_blocks: int = 5_000
     log_target: int = 5_000

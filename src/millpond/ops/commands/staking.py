@@ -176,6 +176,12 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
             typer.echo(line)
 
 
+def _behind(pool: PoolStatus) -> str:
+    if pool.silent_since is not None:
+        return f"and too few nodes answer since {pool.silent_since}"
+    return f"{pool.behind} behind"
+
+
 def _lines(pool: PoolStatus) -> list[str]:
     closed = "none closed yet" if pool.last_epoch is None else f"{pool.last_epoch} closed last"
     stopped = f", stands still: {pool.stopped}" if pool.stopped else ""
@@ -185,5 +191,5 @@ def _lines(pool: PoolStatus) -> list[str]:
         f"  rewards      {pool.reserve} left to distribute, {pool.owed} distributed, not claimed",
         f"  epochs       {closed}",
         f"  withdrawals  {pool.waiting} open",
-        f"  indexed      to block {pool.indexed}, {pool.behind} behind{stopped}",
+        f"  indexed      to block {pool.indexed}, {_behind(pool)}{stopped}",
     ]

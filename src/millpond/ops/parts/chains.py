@@ -74,7 +74,7 @@ def _loops(context: PartContext, rooms: StakingRooms) -> list[Loop]:
         # One a chain: the nodes of one that are away hold up no other.
         loops += [
             Loop(f"indexer {name}", partial(rooms.indexer.run_chain, chain_id), poll_s),
-            Loop(f"nodes {name}", room.nodes.check, room.settings.nodes.interval_s),
+            Loop(f"nodes {name}", room.silence.check, room.settings.nodes.interval_s),
             Loop(f"transactions {name}", rooms.runners[chain_id].run_once, _INTENTS_S),
             Loop(f"keeper {name}", room.keeper.run_once, room.settings.tx.keeper_s),
         ]
