@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
-from millpond.chains.evm.errors import RevertedError
+from millpond.chains.evm.errors import NoQuorumError, RevertedError
 from millpond.money.model import Transfer
 from millpond.staking import accounts
 from millpond.staking.checkpoints import load
@@ -426,3 +427,54 @@ async def test_a_log_that_no_contract_of_ours_writes_holds_up_no_other_pool(
         assert (await get_position(tx, "second", B)).balance == 50
         assert (await get_position(tx, POOL, A)).seen == 0
     assert await rig.open_alerts() == {"staking_chain_gap"}
+
+
+async def test_nodes_that_fail_now_and_then_are_caught_up_with(store: Store) -> None:
+    """The further behind, the smaller the steps: one that asks a lot never comes through."""
+    dice = random.Random(5)
+
+    class Flaky(PaperChain):
+        async def blocks(self, numbers: Sequence[int], *, agreed: bool = False) -> Any:
+
+            if any(dice.random() < 0.03 for _ in numbers):
+                raise NoQuorumError("0 of 1 nodes agree")
+            return await super().blocks(numbers, agreed=agreed)
+
+    pool = direct_pool()
+    rig = await rig_for(store, [pool], chain=Flaky([pool]))
+    for number in range(400):
+        rig.chain.deposit(POOL, wallet(number % 5 + 1), number + 1)
+        rig.chain.mine()
+    failures = 0
+    for _ in range(300):
+        try:
+            (progress,) = await rig.indexer.run_once()
+        except NoQuorumError:
+            failures += 1
+        else:
+            if progress.idle:
+                break
+    else:
+        raise AssertionError("it never catches up")
+    assert failures > 5
+    await rig.check()
+
+
+async def test_a_shallow_reorg_costs_a_few_headers(rig: Rig, monkeypatch: Any) -> None:
+    rig.chain.deposit(POOL, A, 100)
+    rig.chain.mine(120)
+    await rig.index()
+    asked: list[int] = []
+    blocks = rig.chain.blocks
+
+    async def count(numbers: Sequence[int], **options: Any) -> Any:
+        asked.append(len(numbers))
+        return await blocks(numbers, **options)
+
+    rig.chain.reorg(2, keep=True)
+    monkeypatch.setattr(rig.chain, "blocks", count)
+    await rig.index()
+    assert max(asked) <= 8
+    rig.chain.reorg(60, keep=True)
+    await rig.index()
+    await rig.check()

@@ -15,8 +15,14 @@ import msgspec
 from millpond.chains.evm.errors import ReorgTooDeepError
 from millpond.chains.evm.logs import LogRange, Topics
 from millpond.chains.evm.types import Block, Log
+from millpond.errors import MillpondError
 from millpond.staking.checkpoints import Mark
 from millpond.staking.settings import StakingSettings
+
+_FARTHEST = 1 << 20
+"""More than any node's ranges: they are what limits a step while all goes well."""
+
+_NEAREST = 16
 
 
 class ChainReader(Protocol):
@@ -81,17 +87,44 @@ class Advance(msgspec.Struct, frozen=True):
 Step: TypeAlias = Undo | Advance | None
 
 
+class Reach:
+    """How many blocks one step may take: fewer after each failure, more after each success.
+
+    A step fails whole, and the more it asks the likelier that is. Without this,
+    nodes that fail now and then would be asked for more the longer they do, until
+    what is left to read never comes through in one piece.
+
+    Attributes:
+        blocks: So many now.
+    """
+
+    def __init__(self) -> None:
+        self.blocks = _FARTHEST
+
+    def failed(self, wanted: int) -> None:
+        """A step that would have taken `wanted` blocks failed; the next takes a quarter."""
+        self.blocks = max(_NEAREST, min(self.blocks, wanted) // 4)
+
+    def went_well(self) -> None:
+        """A step went through."""
+        self.blocks = min(_FARTHEST, self.blocks * 2)
+
+
 class Follower:
     """Finds the next step from where pools stand.
 
     Args:
         nodes: The chain.
         settings: How many hashes are kept, how many headers go into a call.
+        reach: How far a step goes; kept from one follower of the chain to the next.
     """
 
-    def __init__(self, nodes: ChainReader, settings: StakingSettings) -> None:
+    def __init__(
+        self, nodes: ChainReader, settings: StakingSettings, reach: Reach | None = None
+    ) -> None:
         self._nodes = nodes
         self._settings = settings
+        self._reach = reach or Reach()
 
     async def next(
         self,
@@ -107,6 +140,22 @@ class Follower:
             RpcError: The nodes do not answer, or not enough of them agree.
         """
         head = await self._nodes.pin()
+        try:
+            step = await self._from(head, number, trail, addresses, topics)
+        except MillpondError:
+            self._reach.failed(head.number - number)
+            raise
+        self._reach.went_well()
+        return step
+
+    async def _from(
+        self,
+        head: Block,
+        number: int,
+        trail: Sequence[Mark],
+        addresses: Sequence[str],
+        topics: Sequence[str],
+    ) -> Step:
         if trail:
             ancestor = await self._ancestor(trail, head)
             if ancestor is None:
@@ -115,9 +164,8 @@ class Follower:
                 return Undo(ancestor)
         if head.number <= number:
             return None
-        scan = self._nodes.scan(
-            number + 1, head.number, address=addresses, topics=[topics], agreed=True
-        )
+        last = min(head.number, number + self._reach.blocks)
+        scan = self._nodes.scan(number + 1, last, address=addresses, topics=[topics], agreed=True)
         async for part in scan:
             return await self._checked(part, trail[-1] if trail else None, head)
         return None
@@ -131,10 +179,15 @@ class Follower:
         if (await self._hashes([known[-1]])) == [known[-1].hash]:
             # Blocks above a head that we agree with may only be late at these nodes.
             return trail[-1] if known[-1] != trail[-1] else known[-1]
-        hashes = await self._hashes(known)
-        for mark, found in zip(reversed(known), reversed(hashes), strict=True):
-            if mark.hash == found:
-                return mark
+        # Most reorgs are a block or two deep: a few hashes first, more if they are not enough.
+        left, width = known, 4
+        while left:
+            newest = left[-width:]
+            hashes = await self._hashes(newest)
+            for mark, found in zip(reversed(newest), reversed(hashes), strict=True):
+                if mark.hash == found:
+                    return mark
+            left, width = left[:-width], width * 4
         raise ReorgTooDeepError(
             f"no block since {known[0].number} that was indexed is in the chain any more"
         )

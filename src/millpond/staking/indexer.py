@@ -26,7 +26,7 @@ from millpond.staking.checkpoints import Checkpoint, Mark
 from millpond.staking.decode import topics
 from millpond.staking.errors import BooksConflictError, ChainGapError
 from millpond.staking.folding import Position, confirm, decode_logs, fold, see, total_of
-from millpond.staking.following import Advance, ChainReader, Follower, Undo
+from millpond.staking.following import Advance, ChainReader, Follower, Reach, Undo
 from millpond.staking.model import Event, EventState
 from millpond.staking.pools import PoolKind, StakingPool, list_pools
 from millpond.staking.restarting import STOPPED_ALERT
@@ -95,6 +95,7 @@ class Indexer:
         self._alerts = alerts
         self._clock = clock
         self._settings = settings or StakingSettings()
+        self._reach = defaultdict[int, Reach](Reach)
         self._books = Bookkeeper(ledger, alerts, clock, risk, claims)
 
     async def run_once(self) -> list[Progress]:
@@ -138,7 +139,8 @@ class Indexer:
         ]
 
     async def _step(self, chain_id: int, group: _Group) -> Progress:
-        follower = Follower(self._chains[chain_id], self._settings)
+        reach = self._reach[chain_id]
+        follower = Follower(self._chains[chain_id], self._settings, reach)
         try:
             step = await follower.next(
                 group.number, group.trail, group.addresses, topics(group.kinds)
