@@ -319,6 +319,16 @@ NAMED: dict[str, tuple[str, str, str]] = {
         'assert tokens._pull(asset, msg.sender, assets) >= assets, "fee token"',
         "assert tokens._pull(asset, msg.sender, assets) != 0",
     ),
+    "a loan of a moment uses up the day": (
+        "Vault.vy",
+        "        self._entered += assets\n",
+        "",
+    ),
+    "what one transaction brought lets it take as often as it likes": (
+        "Vault.vy",
+        "        self._entered -= back\n",
+        "",
+    ),
     "the queue reserves nothing": ("Vault.vy", "    self.queued_assets += assets\n", ""),
     "the queue pays what is not there": (
         "Vault.vy",
@@ -369,13 +379,13 @@ NAMED: dict[str, tuple[str, str, str]] = {
     ),
     "withdrawals are not counted by the risk engine": (
         "Vault.vy",
-        "        extcall IRiskEngine(risk).record_withdrawal(owner, assets)\n",
-        "        pass\n",
+        "            extcall IRiskEngine(risk).record_withdrawal(owner, assets - back)\n",
+        "            pass\n",
     ),
     "withdrawals count for the receiver": (
         "Vault.vy",
-        "record_withdrawal(owner, assets)",
-        "record_withdrawal(receiver, assets)",
+        "record_withdrawal(owner, assets - back)",
+        "record_withdrawal(receiver, assets - back)",
     ),
     "deposits ignore the risk engine": (
         "Vault.vy",
@@ -459,13 +469,23 @@ NAMED: dict[str, tuple[str, str, str]] = {
     ),
     "the guardian shuts exits for good": (
         "modules/roles.vy",
-        '        assert end <= block.timestamp + GUARDIAN_LIMIT, "too long"\n',
-        "        pass\n",
+        '            assert end <= self._shut_at[bit] + GUARDIAN_LIMIT, "too long"\n',
+        "            pass\n",
     ),
     "a pause is shortened by another": (
         "modules/roles.vy",
-        "if flags & bit != 0 and end > self._until[bit]:",
-        "if flags & bit != 0:",
+        "        if end > self._until[bit]:\n",
+        "        if True:\n",
+    ),
+    "the guardian shuts exits week after week": (
+        "modules/roles.vy",
+        "if block.timestamp >= self._shut_at[bit] + 2 * GUARDIAN_LIMIT:",
+        "if block.timestamp >= self._shut_at[bit] + GUARDIAN_LIMIT:",
+    ),
+    "the guardian's week begins anew with each pause": (
+        "modules/roles.vy",
+        "if block.timestamp >= self._shut_at[bit] + 2 * GUARDIAN_LIMIT:",
+        "if True:",
     ),
     "a pause never ends": (
         "modules/roles.vy",

@@ -128,6 +128,8 @@ unclaimed_assets: public(uint256)  # owed to requests that wait for a pull
 deployed_assets: public(uint256)  # out of the vault, at the treasury
 deployment_cap: public(uint256)
 treasury: public(address)
+# Came in by this transaction and did not leave by it yet, counted while there are limits.
+_entered: transient(uint256)
 min_request: public(uint256)  # assets, unless all shares are redeemed
 requests: public(HashMap[uint256, Request])
 queue_head: public(uint256)  # the id that is paid next
@@ -503,6 +505,7 @@ def _enter(assets: uint256, shares: uint256, receiver: address, total: uint256, 
     )
     if roles._word & LIMITED != 0:
         assert staticcall IRiskEngine(risk).check_deposit(total, held, assets), "risk"
+        self._entered += assets
     # Shares were promised for all of it, so a token that takes a fee has no place here.
     assert tokens._pull(asset, msg.sender, assets) >= assets, "fee token"
     self._set_totals(total + assets, supply + shares)
@@ -517,7 +520,12 @@ def _leave(assets: uint256, shares: uint256, receiver: address, owner: address):
     assert assets <= self._liquid(self._total_assets()), "illiquid"
     self._burn(owner, shares, assets)
     if roles._word & LIMITED != 0:
-        extcall IRiskEngine(risk).record_withdrawal(owner, assets)
+        # What one transaction brings and takes uses up nobody's day: else a loan of a moment
+        # would shut the exit for everybody.
+        back: uint256 = min(self._entered, assets)
+        self._entered -= back
+        if back != assets:
+            extcall IRiskEngine(risk).record_withdrawal(owner, assets - back)
     tokens._push(asset, receiver, assets)
     log Withdraw(sender=msg.sender, receiver=receiver, owner=owner, assets=assets, shares=shares)
 

@@ -61,6 +61,43 @@ def test_a_flash_stake_leaves_with_what_it_brought(world: World) -> None:
     assert vault.call("previewRedeem", vault.call("balanceOf", world.alice)) == 100 * TOKEN
 
 
+def test_a_loan_of_a_moment_uses_up_nobodys_day(world: World) -> None:
+    risk = world.risk()
+    vault = world.vault(risk)
+    risk.send(world.owner, "set_limits", vault, (0, 0, 0, 1000, 1000))
+    world.give(world.alice, 500, vault)
+    vault.send(world.alice, "deposit", 500, world.alice)
+    flash = world.chain.deploy("Caller")
+    world.give(flash, 3000)
+    approve = world.token.data("approve", vault, 10**9)
+    flash.send(world.mallory, "run", world.token, approve)
+    enter, leave = vault.data("deposit", 1000, flash), vault.data("withdraw", 1000, flash, flash)
+    for _ in range(3):
+        flash.send(world.mallory, "run_twice", vault, enter, leave)
+    assert world.balance(flash) == 3000
+    assert risk.call("withdrawn_today", vault, vault) == 0
+    assert vault.call("maxWithdraw", world.alice) == 500
+    # More than it brought is counted, and so is what an earlier transaction brought.
+    flash.send(world.mallory, "run", vault, enter)
+    more = vault.data("withdraw", 1300, flash, flash)
+    flash.send(world.mallory, "run_twice", vault, enter, more)
+    assert risk.call("withdrawn_today", vault, vault) == 300
+    part = vault.data("withdraw", 350, flash, flash)
+    flash.send(world.mallory, "run_twice", vault, part, part)
+    assert risk.call("withdrawn_today", vault, flash) == 1000
+    with refused("withdraw limit"):
+        vault.send(world.alice, "withdraw", 1, world.alice, world.alice)
+    little, back = vault.data("deposit", 10, flash), vault.data("withdraw", 10, flash, flash)
+    flash.send(world.mallory, "run", vault, little)
+    flash.send(world.mallory, "run_twice", vault, little, back)
+    with refused("withdraw limit"):
+        flash.send(world.mallory, "run_twice", vault, back, little)
+    # What was brought is taken again once, not as often as one likes.
+    both, again = flash.data("run_twice", vault, little, back), flash.data("run", vault, back)
+    with refused("withdraw limit"):
+        flash.send(world.mallory, "run_twice", flash, both, again)
+
+
 def test_a_flash_stake_in_the_direct_pool_leaves_with_what_it_brought(world: World) -> None:
     """In and out of one transaction: both events carry the same time, so nothing was earned."""
     flash = world.chain.deploy("Caller")
@@ -331,10 +368,13 @@ def test_a_stolen_guardian_key_traps_principal_for_a_week_at_most(world: World) 
         pool.send(world.alice, "withdraw", 100)
     with refused("not owner"):
         pool.send(world.guardian, "unpause", 2)
-    pool.send(world.owner, "set_guardian", world.bob)
-    with refused("not guardian"):
+    with refused("too long"):
         pool.send(world.guardian, "pause", 2, until + DAY)
+    # Nobody else has to do anything for the exits to open.
     world.chain.travel(7 * DAY)
+    for exits, contract in ((2, pool), (14, vault)):
+        with refused("too long"):
+            contract.send(world.guardian, "pause", exits, world.chain.timestamp + DAY)
     pool.send(world.alice, "withdraw", 100)
     vault.send(world.alice, "redeem", 100 * 10**6, world.alice, world.alice)
     assert world.balance(world.alice) == 200

@@ -263,6 +263,45 @@ def test_the_guardian_shuts_exits_for_a_week_at_most(world: World) -> None:
     assert pool.call("paused_until", 2) == 2**256 - 1
 
 
+def test_exits_stay_open_for_a_week_of_every_two_whatever_the_guardian_wants(
+    world: World,
+) -> None:
+    pool = world.pool()
+    world.give(world.alice, 200, pool)
+    pool.send(world.alice, "deposit", 100)
+    first = world.chain.timestamp
+    pool.send(world.guardian, "pause", 2, first + DAY)
+    # Longer, and again once it ran out, within the week that began with the first.
+    pool.send(world.guardian, "pause", 2, first + 2 * DAY)
+    world.chain.travel(3 * DAY)
+    pool.send(world.guardian, "pause", 2, first + 7 * DAY)
+    # What the owner opens stays within that week too.
+    pool.send(world.owner, "unpause", 2)
+    with refused("too long"):
+        pool.send(world.guardian, "pause", 2, first + 7 * DAY + 1)
+    pool.send(world.guardian, "pause", 2, first + 7 * DAY)
+    # Other exits have weeks of their own, and what comes in has none.
+    pool.send(world.guardian, "pause", 5, 0)
+    world.chain.travel(first + 7 * DAY - world.chain.timestamp)
+    for _ in range(6):
+        with refused("too long"):
+            pool.send(world.guardian, "pause", 2, world.chain.timestamp + 10)
+        pool.send(world.alice, "withdraw", 10)
+        world.chain.travel(DAY)
+    world.chain.travel(first + 14 * DAY - world.chain.timestamp)
+    pool.send(world.guardian, "pause", 2, first + 21 * DAY)
+    with refused("paused"):
+        pool.send(world.alice, "withdraw", 10)
+
+
+def test_the_owner_shuts_exits_for_as_long_as_it_takes(world: World) -> None:
+    pool = world.pool()
+    for week in (1, 2, 3):
+        pool.send(world.owner, "pause", 2, world.chain.timestamp + week * 7 * DAY)
+        world.chain.travel(7 * DAY)
+    assert pool.call("paused", 2)
+
+
 def test_senseless_pauses_are_refused(world: World) -> None:
     pool = world.pool()
     for flags in (0, 8, 9, 2**255):

@@ -6,7 +6,7 @@
 @notice Owner (two steps to hand over), operator and guardian, and one pause
         for each function of the contract that uses this module.
         The guardian may pause and nothing else: a pause is never shortened by
-        pausing again, and one that shuts exits must end within a week.
+        pausing again, and exits stay open for at least a week of every two.
 """
 
 event OwnershipOffered:
@@ -35,7 +35,8 @@ event Unpaused:
     by: indexed(address)
 
 
-# The longest time for which the guardian may shut an exit, from now.
+# The longest time for which the guardian may shut an exit, from when it first did; after it
+# the exit stays open for as long, whatever the guardian wants.
 GUARDIAN_LIMIT: constant(uint256) = 7 * 86400
 
 # Bits that exist in the contract, and those among them that shut exits.
@@ -53,6 +54,8 @@ guardian: public(address)
 _word: uint256
 # The second from which a bit no longer counts as paused.
 _until: HashMap[uint256, uint256]
+# The second at which the guardian shut this exit for the first time in the current fortnight.
+_shut_at: HashMap[uint256, uint256]
 
 
 @deploy
@@ -125,17 +128,23 @@ def pause(flags: uint256, until: uint256):
     @notice Pause functions; the owner or the guardian may.
     @param flags The bits to pause.
     @param until The unix second at which the pause ends; 0 is for good.
-    @dev A pause already on is only ever made longer.
+    @dev A pause already on is only ever made longer. The guardian may shut an exit, and shut it
+         again, for a week from the first time; then not before another week is over.
     """
     assert msg.sender == self.guardian or msg.sender == self.owner, "not guardian"
     assert flags != 0 and flags & ~FLAGS == 0, "flags"
     end: uint256 = until if until != 0 else max_value(uint256)
     assert end > block.timestamp, "expired"
-    if msg.sender != self.owner and flags & EXITS != 0:
-        assert end <= block.timestamp + GUARDIAN_LIMIT, "too long"
+    exits: uint256 = EXITS if msg.sender != self.owner else 0
     for i: uint256 in range(16):
         bit: uint256 = 1 << i
-        if flags & bit != 0 and end > self._until[bit]:
+        if flags & bit == 0:
+            continue
+        if exits & bit != 0:
+            if block.timestamp >= self._shut_at[bit] + 2 * GUARDIAN_LIMIT:
+                self._shut_at[bit] = block.timestamp
+            assert end <= self._shut_at[bit] + GUARDIAN_LIMIT, "too long"
+        if end > self._until[bit]:
             self._until[bit] = end
     self._word |= flags
     log Paused(flags=flags, until=end, by=msg.sender)
