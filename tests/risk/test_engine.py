@@ -351,3 +351,40 @@ async def test_the_sums_of_a_window_are_those_of_its_rows_wherever_hours_begin(s
         at_most = sum(units for at_ms, units in moved if at_ms > since_ms - 60_000)
         assert at_least <= (used[rule] or 0) <= at_most
         assert 0 < at_least < sum(units for _, units in moved)
+
+
+async def test_who_goes_in_and_out_by_himself_uses_up_nobody_elses_limits(scene: Scene):
+    await scene.limit(POOL_SCOPE, total_24h=10, outflow_cap=20)
+    for number in range(20):
+        for function in (Function.DEPOSIT, Function.WITHDRAW):
+            seen = scene.ask(BOB, 9, function=function, reference=f"{function}:{number}")
+            async with scene.store.begin() as tx:
+                await scene.risk.saw(tx, seen)
+    first = await scene.withdraw(ANN, 6)
+    assert await used(scene) == {Rule.TOTAL_24H: 6, Rule.OUTFLOW: 6}
+    with pytest.raises(RiskRefusedError):
+        await scene.withdraw(ANN, 5)
+    await scene.returned(first)
+    async with scene.store.begin() as tx:
+        assert await scene.risk.returned(tx, f"{Function.WITHDRAW}:3")
+    await scene.withdraw(ANN, 10)
+    assert await used(scene) == {Rule.TOTAL_24H: 10, Rule.OUTFLOW: 10}
+
+
+async def test_what_leaves_unasked_counts_for_its_user_and_for_the_rate_of_change(scene: Scene):
+    await scene.limit(POOL_SCOPE, user_24h=10, change_bps=1_000)
+    async with scene.store.begin() as tx:
+        await scene.risk.saw(tx, scene.ask(ANN, 8, reference="by herself"))
+    with pytest.raises(RiskUserDayError):
+        await scene.withdraw(ANN, 3, tvl=192)
+    # A tenth of the 200 that were there may leave: 8 have.
+    await scene.withdraw(BOB, 10, tvl=192)
+    await scene.deposit("0xEve", 10)
+    with pytest.raises(RiskRefusedError, match="may change by"):
+        await scene.withdraw("0xEve", 3, tvl=182)
+
+
+async def used(scene: Scene) -> dict[Rule, int | None]:
+    async with scene.store.read() as tx:
+        (limit,) = (await scene.risk.status(tx, POOL_SCOPE, assets={"BTCD": BTCD})).limits
+    return {gauge.rule: gauge.used for gauge in limit.gauges}

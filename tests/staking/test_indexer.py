@@ -12,6 +12,7 @@ import pytest
 
 from millpond.chains.evm.errors import NoQuorumError, RevertedError
 from millpond.money.model import Transfer
+from millpond.risk import Limits, Scope
 from millpond.staking import accounts
 from millpond.staking.checkpoints import load
 from millpond.staking.errors import PoolStandingError
@@ -20,6 +21,7 @@ from millpond.staking.positions import events_of, get_position, positions_of_wal
 from millpond.staking.restarting import restart
 from millpond.staking.rewards.rows import last_posted
 from millpond.staking.settings import StakingSettings
+from millpond.staking.withdrawals.service import Withdrawals
 from millpond.store import Store
 from millpond.trail import Trail
 from tests.staking.chain import PaperChain, wallet
@@ -478,3 +480,24 @@ async def test_a_shallow_reorg_costs_a_few_headers(rig: Rig, monkeypatch: Any) -
     rig.chain.reorg(60, keep=True)
     await rig.index()
     await rig.check()
+
+
+async def test_tokens_that_go_round_in_circles_shut_nobody_in(store: Store) -> None:
+    pool = direct_pool()
+    rig = await rig_for(store, [pool], risky=True)
+    async with rig.store.begin() as tx:
+        limits = Limits(outflow_cap=1_000, total_24h=1_000)
+        await rig.risk.set_limits(tx, "ann", Scope.pool(POOL), pool.asset.code, limits)
+    rig.chain.deposit(POOL, A, 500)
+    rig.chain.mine()
+    for _ in range(20):
+        rig.chain.deposit(POOL, B, 100)
+        rig.chain.withdraw(POOL, B, 100)
+    rig.chain.mine(4)
+    await rig.index()
+    await rig.check()
+    requests = Withdrawals(rig.ledger, rig.risk, rig.clock, rig.ids)
+    async with rig.store.begin() as tx:
+        await requests.request(tx, pool_id=POOL, wallet=A, amount=500)
+    async with rig.store.read() as tx:
+        assert (await rig.risk.status(tx, Scope.pool(POOL))).held == ()

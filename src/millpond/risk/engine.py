@@ -77,7 +77,7 @@ class RiskEngine(Watches):
         if not decision.allowed:
             await self._refuse(tx, request, decision, now_ms)
         elif moves and request.reference and not decision.repeated:
-            await flows.count(tx, request, now_ms)
+            await flows.count(tx, request, now_ms, asked=True)
         return decision
 
     async def enforce(self, tx: Tx, request: Request) -> Decision:
@@ -117,13 +117,18 @@ class RiskEngine(Watches):
         return decide(request, await gather(tx, request, self._exposures, self._clock.now_ms()))
 
     async def saw(self, tx: Tx, request: Request) -> None:
-        """Count what happened without being asked, such as a deposit on a chain."""
+        """Count what happened without being asked, such as a deposit on a chain.
+
+        What leaves so counts for the user and for the rate of change, where what came in
+        weighs against it, but uses up nobody's `total_24h` or `outflow_cap`: whoever
+        moved the same tokens in and out all day would shut the exit for everybody else.
+        """
         assert request.reference, "what happened has an identity"
         now_ms = self._clock.now_ms()
         await flows.lock(tx, request.asset.code)
         await flows.fold(tx, request.asset.code, now_ms)
         if not await flows.counted(tx, request):
-            await flows.count(tx, request, now_ms)
+            await flows.count(tx, request, now_ms, asked=False)
 
     async def returned(self, tx: Tx, reference: str) -> bool:
         """Give back what was counted and came to nothing; False if it was not counted."""

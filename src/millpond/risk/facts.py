@@ -125,10 +125,10 @@ async def timed_usage(tx: Tx, scope: Scope, asset: str, limits: Limits, *, now_m
         window_s = limits.outflow_window_s
         outflow = await flows.sums(tx, scope, asset, window_s=window_s, now_ms=now_ms)
     return Usage(
-        total_out_24h=day.money_out,
+        total_out_24h=day.asked_out,
         change_in=change.money_in,
         change_out=change.money_out,
-        outflow=outflow.money_out,
+        outflow=outflow.asked_out,
     )
 
 

@@ -7,7 +7,7 @@ exact, from the rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -28,15 +28,29 @@ HOUR_MS = 3_600_000
 KEPT_MS = (MAX_WINDOW_S + DAY_S) * 1000
 """How long flows are kept: a day longer than the longest window."""
 
-_OUT = tuple(sorted(each.value for each in Function if each.leaves))
 _PAGE = 10_000
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """What came in and went out within a window, base units."""
+    """What came in and went out within a window, base units.
+
+    Attributes:
+        money_in: All that came in.
+        money_out: All that went out.
+        asked_out: What of it the platform was asked for.
+    """
 
     money_in: int = 0
     money_out: int = 0
+    asked_out: int = 0
+
+    def plus(self, other: Sums) -> Sums:
+        """Both together."""
+        return Sums(
+            self.money_in + other.money_in,
+            self.money_out + other.money_out,
+            self.asked_out + other.asked_out,
+        )
 
 
 async def lock(tx: Tx, asset: str) -> None:
@@ -74,8 +88,8 @@ async def counted(tx: Tx, request: Request) -> bool:
     return row.returned_ms is None
 
 
-async def count(tx: Tx, request: Request, now_ms: int) -> None:
-    """Put a request that was admitted into the sums; `lock` is held, and all is folded."""
+async def count(tx: Tx, request: Request, now_ms: int, *, asked: bool) -> None:
+    """Put into the sums what was admitted, or seen; `lock` is held, and all is folded."""
     values = {
         "reference": request.reference,
         "at_ms": now_ms,
@@ -87,13 +101,14 @@ async def count(tx: Tx, request: Request, now_ms: int) -> None:
         "amount": request.amount,
         "returned_ms": None,
         "folded_ms": None,
+        "asked": asked,
     }
     written = await tx.execute(insert_or_ignore(tx, risk_flow_table).values(values))
     if written.rowcount == 0:
         mine = update(risk_flow_table).where(_F.reference == request.reference)
         await tx.execute(mine.values(values))
     paths = [scope.path for scope in request.scopes if scope.kind is not ScopeKind.USER]
-    moved = _moved(request.function, request.amount)
+    moved = _moved(request.function, request.amount, asked=asked)
     await _add(tx, paths, request.asset.code, now_ms, moved)
 
 
@@ -120,7 +135,7 @@ async def fold(tx: Tx, asset: str, now_ms: int) -> int:
     waiting = select(risk_flow_table).where(_F.asset == asset, text(UNFOLDED)).limit(_PAGE)
     rows = (await tx.execute(waiting)).all()
     for row in rows:
-        back = _moved(Function(row.function), -row.amount)
+        back = _moved(Function(row.function), -row.amount, asked=row.asked)
         paths = ["platform", f"product:{row.product}", f"pool:{row.pool_id}"]
         await _add(tx, paths, asset, row.at_ms, back)
     if rows:
@@ -141,16 +156,18 @@ async def sums(tx: Tx, scope: Scope, asset: str, *, window_s: int, now_ms: int) 
         _S.begin_ms > since_ms - MINUTE_MS,
         _S.begin_ms < first_hour_ms,
     )
-    query = select(_S.money_in, _S.money_out).where(
+    query = select(_S.money_in, _S.money_out, _S.asked_out).where(
         _S.scope == scope.path, _S.asset == asset, or_(hours, minutes)
     )
-    rows = (await tx.execute(query)).all()
-    return Sums(sum(row.money_in for row in rows), sum(row.money_out for row in rows))
+    found = Sums()
+    for row in await tx.execute(query):
+        found = found.plus(Sums(*row))
+    return found
 
 
 async def user_sums(tx: Tx, scope: Scope, user: str, asset: str, *, since_ms: int) -> Sums:
     """What one user moved in a scope after `since_ms`, exactly."""
-    query = select(_F.function, _F.amount).where(
+    query = select(_F.function, _F.amount, _F.asked).where(
         _F.user_id == user,
         _F.asset == asset,
         _F.at_ms > since_ms,
@@ -160,7 +177,10 @@ async def user_sums(tx: Tx, scope: Scope, user: str, asset: str, *, since_ms: in
         query = query.where(_F.pool_id == scope.id)
     if scope.kind is ScopeKind.PRODUCT:
         query = query.where(_F.product == scope.id)
-    return _summed((await tx.execute(query)).all())
+    found = Sums()
+    for function, amount, asked in await tx.execute(query):
+        found = found.plus(_moved(Function(function), amount, asked=asked))
+    return found
 
 
 async def prune(tx: Tx, *, before_ms: int) -> int:
@@ -170,16 +190,6 @@ async def prune(tx: Tx, *, before_ms: int) -> int:
     await tx.execute(delete(risk_flow_table).where(any_of(tx, _F.reference, references)))
     await tx.execute(delete(risk_sum_table).where(_S.begin_ms < before_ms - HOUR_MS))
     return len(references)
-
-
-def _summed(rows: Iterable[Any]) -> Sums:
-    incoming = outgoing = 0
-    for row in rows:
-        if row.function in _OUT:
-            outgoing += row.amount
-        else:
-            incoming += row.amount
-    return Sums(incoming, outgoing)
 
 
 async def _row(tx: Tx, reference: str) -> Any:
@@ -197,7 +207,7 @@ async def _add(tx: Tx, paths: Sequence[str], asset: str, at_ms: int, moved: Sums
         any_of(tx, _S.scope, paths), _S.asset == asset, or_(*at_begin)
     )
     known = {
-        (row.scope, row.span_ms): Sums(row.money_in, row.money_out)
+        (row.scope, row.span_ms): Sums(row.money_in, row.money_out, row.asked_out)
         for row in await tx.execute(query)
     }
     values = [
@@ -206,22 +216,23 @@ async def _add(tx: Tx, paths: Sequence[str], asset: str, at_ms: int, moved: Sums
             "asset": asset,
             "span_ms": span_ms,
             "begin_ms": begin_ms,
-            "money_in": before.money_in + moved.money_in,
-            "money_out": before.money_out + moved.money_out,
+            **msgspec.structs.asdict(after),
         }
         for path in paths
         for span_ms, begin_ms in begins.items()
         # What comes back after its hour was dropped is in no window any more.
-        if (before := known.get((path, span_ms), Sums())).money_in + moved.money_in >= 0
-        and before.money_out + moved.money_out >= 0
+        if min(msgspec.structs.astuple(after := known.get((path, span_ms), Sums()).plus(moved)))
+        >= 0
     ]
     if values:
         dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
         upsert = dialect.insert(risk_sum_table)
-        sums = {name: upsert.excluded[name] for name in ("money_in", "money_out")}
+        sums = {name: upsert.excluded[name] for name in Sums.__struct_fields__}
         keys = ["scope", "asset", "span_ms", "begin_ms"]
         await tx.execute(upsert.on_conflict_do_update(index_elements=keys, set_=sums), values)
 
 
-def _moved(function: Function, amount: int) -> Sums:
-    return Sums(amount, 0) if function.enters else Sums(0, amount)
+def _moved(function: Function, amount: int, *, asked: bool) -> Sums:
+    if not function.leaves:
+        return Sums(money_in=amount)
+    return Sums(money_out=amount, asked_out=amount if asked else 0)

@@ -133,11 +133,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         user_cap: Most that one user may have in the scope.
         withdrawal_cap: Largest single withdrawal, payout or claim.
         user_24h: Most that one user may take out of the scope in any 24 hours.
-        total_24h: Most that all together may take out in any 24 hours.
+        total_24h: Most that all together may ask for in any 24 hours; what people take
+            out by their own transactions is not in it.
         change_bps: Largest net change of what is locked in `change_window_s`, either
             way, in hundredths of a per cent of what was locked when the window began.
         change_window_s: Window of `change_bps`.
-        outflow_cap: More than this out in `outflow_window_s` trips the breaker.
+        outflow_cap: More than this asked for in `outflow_window_s` trips the breaker.
         outflow_window_s: Window of `outflow_cap`.
         rate_jump_bps: A rate that moves by more between two looks trips the breaker.
         oracle_max_age_s: A price that is older trips the breaker.

@@ -29,10 +29,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         locked: Locked in the scope now.
         user_locked: Of that, the user's.
         user_out_24h: Taken out by the user in the last 24 hours.
-        total_out_24h: Taken out by all in the last 24 hours.
+        total_out_24h: What all asked for and took out in the last 24 hours.
         change_in: Come in within the window of the rate of change.
         change_out: Gone out within it.
-        outflow: Gone out within the window of the outflow breaker.
+        outflow: Asked for and gone out within the window of the outflow breaker.
     """
 
     locked: int | None = None

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from millpond.store import BigInt, JsonText, metadata
 
@@ -39,6 +49,7 @@ risk_flow_table = Table(
     Column("amount", BigInt, nullable=False),
     Column("returned_ms", BigInteger),
     Column("folded_ms", BigInteger),
+    Column("asked", Boolean, nullable=False, server_default=text("true")),
     Index(
         "ix_risk_flow_unfolded",
         "asset",
@@ -48,7 +59,8 @@ risk_flow_table = Table(
     Index(None, "user_id", "asset", "at_ms"),
     Index(None, "at_ms"),
 )
-"""What was admitted, one row each; `folded_ms`: when what came back left the sums by minute."""
+"""What was admitted or seen, one row each; `folded_ms`: when what came back left the sums by
+minute; `asked`: the platform was asked for it, else people did it by themselves."""
 
 risk_sum_table = Table(
     "risk_sum",
@@ -59,10 +71,11 @@ risk_sum_table = Table(
     Column("begin_ms", BigInteger, primary_key=True),
     Column("money_in", BigInt, nullable=False),
     Column("money_out", BigInt, nullable=False),
+    Column("asked_out", BigInt, nullable=False, server_default="0"),
     Index(None, "begin_ms"),
 )
 """The same, summed by scope and span: each minute and each hour. A window is the hours in it
-and the minutes before the first of them."""
+and the minutes before the first of them. `asked_out`: the part of `money_out` that was asked for."""
 
 risk_hold_table = Table(
     "risk_hold",
