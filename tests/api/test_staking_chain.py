@@ -79,6 +79,14 @@ class Ground:
         assert answer.status_code < 300, answer.text
         return answer.json()
 
+    def allowance(self) -> int:
+        """What the rewards' contract may take of the funder's tokens."""
+        owner = self.node.accounts[FUNDER].address
+        data = "0x" + self.token.encode("allowance", owner, self.payout).hex()
+        return int(
+            self.node.rpc("eth_call", {"to": self.token.address, "data": data}, "latest"), 16
+        )
+
     def sign(self, transactions: list[dict[str, Any]]) -> None:
         """As a browser's wallet does: in their order."""
         account = next(each for each in self.node.accounts if each.address == ANN.address)
@@ -148,8 +156,9 @@ async def ground(sqlite_template: Path, tmp_path: Path, node: Anvil) -> AsyncIte
     await store.close()
 
 
-async def test_a_pool_is_made_funded_and_staked_in_through_the_api(ground: Ground):
-    wish = {
+def wish_for(ground: Ground) -> dict[str, Any]:
+    """A pool on the contracts that stand there."""
+    return {
         "pool_id": "btcd-two",
         "kind": "direct",
         "chain_id": ground.node.chain_id,
@@ -160,6 +169,72 @@ async def test_a_pool_is_made_funded_and_staked_in_through_the_api(ground: Groun
         "reward_per_minute": "1.5",
         "epoch_s": 60,
     }
+
+
+async def test_a_pool_asked_for_again_is_the_pool_that_was_made(ground: Ground):
+    wish = wish_for(ground) | {"reward_per_minute": "2.5"}
+    made = await ground.ask("POST", "admin/pools", by=OPERATOR, **wish)
+    ground.platform.clock.advance(200)  # Other epochs would begin now.
+    assert await ground.ask("POST", "admin/pools", by=OPERATOR, **wish) == made
+    told = {"reason": "spring"}
+    await ground.ask("PUT", "admin/pools/btcd-two/rate", by=OPERATOR, reward_per_minute="3", **told)
+    await ground.ask("PUT", "admin/pools/btcd-two/weight", by=OPERATOR, weight="0.5", **told)
+    assert await ground.ask("POST", "admin/pools", by=OPERATOR, **wish) == made
+    unnamed = {name: value for name, value in wish.items() if name != "reward_per_minute"}
+    assert await ground.ask("POST", "admin/pools", by=OPERATOR, **unnamed) == made
+    for other in ({"reward_per_minute": "3"}, {"epoch_zero_s": 60}, {"epoch_s": 120}):
+        refused = await ground.client.post("/api/admin/pools", headers=OPERATOR, json=wish | other)
+        assert (refused.status_code, refused.json()["code"]) == (409, "staking_pool_conflict")
+    pool = await ground.ask("GET", "pools/btcd-two", by={})
+    assert pool["reward_per_minute"]["units"] == str(ONE * 3 // 2)
+
+
+async def test_fundings_ordered_together_arrive_all_of_them(ground: Ground):
+    await ground.ask("POST", "admin/pools", by=OPERATOR, **wish_for(ground))
+    # A larger allowance than the one before: had they crossed, the first would have used it.
+    for amount, order in (("100", "a"), ("200", "b"), ("50", "c")):
+        await ground.ask(
+            "POST", "admin/pools/btcd-two/fund", by=OPERATOR, amount=amount, order=order
+        )
+    for _ in range(3):
+        await ground.work()
+    for order in ("a", "b", "c"):
+        done = await ground.ask("GET", f"admin/pools/btcd-two/fundings/{order}", by=OPERATOR)
+        assert [each["state"] for each in done["transactions"]] == ["done", "done"], done
+    ground.node.mine(2)
+    await ground.index()
+    pool = await ground.ask("GET", "pools/btcd-two", by={})
+    assert pool["reserve"]["units"] == str(350 * ONE)
+
+
+async def test_a_funding_whose_allowance_went_elsewhere_goes_on_when_it_is_ordered_again(
+    ground: Ground,
+):
+    await ground.ask("POST", "admin/pools", by=OPERATOR, **wish_for(ground))
+    order = {"amount": "200", "order": "a"}
+    await ground.ask("POST", "admin/pools/btcd-two/fund", by=OPERATOR, **order)
+    while not ground.allowance():
+        ground.platform.clock.advance(2)
+        await ground.runner.run_once()
+        ground.node.mine()
+    # Somebody with the same key sets another allowance before it is used.
+    owner = ground.node.accounts[FUNDER]
+    less = ground.token.encode("approve", ground.payout, ONE)
+    ground.node.send(owner, to=ground.token.address, data=less, gas=100_000)
+    ground.node.mine(2)
+    await ground.work()
+    told = await ground.ask("GET", "admin/pools/btcd-two/fundings/a", by=OPERATOR)
+    assert [each["state"] for each in told["transactions"]] == ["done", "failed"]
+    again = await ground.ask("POST", "admin/pools/btcd-two/fund", by=OPERATOR, **order)
+    assert [each["state"] for each in again["transactions"]] == ["under_way", "under_way"]
+    await ground.work()
+    told = await ground.ask("GET", "admin/pools/btcd-two/fundings/a", by=OPERATOR)
+    assert [each["state"] for each in told["transactions"]] == ["done", "done"]
+    assert ground.allowance() == 0
+
+
+async def test_a_pool_is_made_funded_and_staked_in_through_the_api(ground: Ground):
+    wish = wish_for(ground)
     made = await ground.ask("POST", "admin/pools", by=OPERATOR, **wish)
     assert (made["pool_id"], made["asset"]) == ("btcd-two", "BTCD")
     again = await ground.ask("POST", "admin/pools", by=OPERATOR, **wish)

@@ -7,6 +7,7 @@ from millpond.intents import (
     Confirmed,
     Conflicted,
     FreezeError,
+    Intent,
     IntentState,
     NotFound,
     NotReadyError,
@@ -19,7 +20,7 @@ from millpond.intents import (
 )
 from millpond.intents.errors import IntentConflictError, IntentMayBeEffectiveError
 from millpond.intents.latency import stage_latencies
-from millpond.store import Store
+from millpond.store import Store, Tx
 from millpond.store.events import read_events
 from tests.intents.scripted import Scene
 
@@ -52,6 +53,21 @@ async def test_the_good_way_is_signed_stored_sent_followed_and_settled(scene: Sc
     ]
     assert await money(scene) == [{"settled": "k"}]
     assert scene.handler.sent == [b"body-1"]
+
+
+async def test_what_a_handler_notes_when_it_settles_stays_with_what_it_noted_before(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+):
+    async def settle(tx: Tx, intent: Intent, outcome: Confirmed) -> None:
+        await scene.intents.note(tx, intent, seen_at=outcome.depth)
+
+    monkeypatch.setattr(scene.handler, "settle", settle)
+    intent = await scene.create()
+    scene.handler.looks.append(Confirmed(2))
+    await scene.drain()
+    await scene.drain(1)
+    settled = await scene.get(intent)
+    assert (settled.state, settled.details) == (IntentState.SETTLED, {"n": 1, "seen_at": 2})
 
 
 async def test_the_same_key_is_the_same_intent_and_another_body_is_an_error(scene: Scene):

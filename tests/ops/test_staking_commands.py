@@ -67,7 +67,7 @@ def test_a_pool_is_deployed_taken_in_and_funded_once_however_often_it_is_said(
     assert "2.500000000000000000 BTCD a minute" in taken
     assert run(operator, "staking", "init", "--pool", "one", "--per-minute", "2.5") == taken
     other = run(operator, "staking", "init", "--pool", "one", "--per-minute", "3", code=1)
-    assert "used with other terms" in other
+    assert "made with another rate" in other
 
     # The test token's owner is the deployer, who has none of it yet.
     poor = run(operator, "staking", "fund", "--pool", "one", "--amount", "5", code=1)

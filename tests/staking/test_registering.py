@@ -10,9 +10,12 @@ from millpond.money.accounts import Account, AccountType
 from millpond.money.amount import Asset
 from millpond.money.ledger import Ledger
 from millpond.money.model import Transfer
+from millpond.staking.errors import PoolConflictError
 from millpond.staking.pools import StakingPool, Token, create_pool
-from millpond.staking.registering import code_for, named, vault_share
+from millpond.staking.registering import as_it_was_made, code_for, named, vault_share
+from millpond.staking.rewards.weights import Weights
 from millpond.store import Store
+from millpond.trail import Trail
 from tests.staking.chain import wallet
 from tests.staking.samples import CHAIN, TOKEN, direct_pool, vault_pool
 
@@ -75,3 +78,24 @@ async def test_a_token_that_calls_itself_as_a_currency_of_the_platform_is_told_a
 )
 def test_symbols_are_written_as_codes_can_be(symbol: str, code: str):
     assert code_for(symbol) == code
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_rate_is_compared_with_the_one_a_pool_was_made_with_if_that_is_known(
+    store: Store, begun: bool
+):
+    clock = ManualClock()
+    zero_s = clock.now_ms() // 1000 + (0 if begun else 86_400)
+    pool = direct_pool(epoch_zero_s=zero_s, reward_per_minute=5)
+    await taken_in(store, pool)
+    async with store.begin() as tx:
+        await Weights(clock, Trail(clock)).set_rate(tx, "ann", pool.pool_id, 7, reason="more")
+        again = await as_it_was_made(tx, pool, rate_named=True, zero_named=True)
+        assert (await create_pool(tx, again, clock)).reward_per_minute == 7
+        other = msgspec.structs.replace(pool, reward_per_minute=6)
+        if begun:
+            with pytest.raises(PoolConflictError):
+                await as_it_was_made(tx, other, rate_named=True, zero_named=True)
+        else:  # The first terms were replaced before they were in force.
+            again = await as_it_was_made(tx, other, rate_named=True, zero_named=True)
+            assert again.reward_per_minute == 7

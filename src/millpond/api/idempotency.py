@@ -7,8 +7,8 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.api.tables import idempotency
 from millpond.errors import ConflictError, InvalidInputError
@@ -17,6 +17,8 @@ from millpond.store import Store, Tx
 KEEP_MS = 24 * 3_600_000
 _KEY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 _PRUNE_ROWS = 500
+_NO_STATUS = 0
+"""Of a key that is taken and not yet answered; never committed."""
 
 
 class IdempotencyMismatchError(ConflictError):
@@ -67,52 +69,64 @@ async def once(
 ) -> Answer:
     """Do `act` and keep its answer in the same transaction, or repeat the old answer.
 
-    An exception of `act` undoes everything and is not kept: the request may be
-    made again with the same key.
+    The key is taken before anything is done: whoever comes with the same key meanwhile
+    waits, and gets the stored answer instead of what `act` would say the second time.
+    An exception of `act` undoes everything and is not kept: the key is free again,
+    for the request made again as for one that waited.
 
     Raises:
         IdempotencyMismatchError: The key was used with another body.
     """
-    try:
-        async with store.begin() as tx:
-            if request.key is None:
-                return await act(tx)
-            old = await _recall(tx, request, now_ms)
-            if old is not None:
-                return old
-            answer = await act(tx)
-            await _keep(tx, request, answer, now_ms)
-            return answer
-    except IntegrityError:
-        # Another process answered the same key while we worked; ours is undone.
-        async with store.begin() as tx:
-            old = await _recall(tx, request, now_ms)
-        if old is None:
-            raise
-        return old
+    async with store.begin() as tx:
+        if request.key is None:
+            return await act(tx)
+        if not await _take(tx, request, now_ms):
+            return await _recall(tx, request)
+        answer = await act(tx)
+        await _keep(tx, request, answer)
+        await _prune(tx, now_ms)
+        return answer
 
 
-async def _recall(tx: Tx, request: Request, now_ms: int) -> Answer | None:
-    query = select(idempotency).where(
-        idempotency.c.id == request.id, idempotency.c.expires_ms > now_ms
+async def _take(tx: Tx, request: Request, now_ms: int) -> bool:
+    """Take the key until the transaction ends; False if it has an answer.
+
+    Waits while another transaction has it.
+    """
+    values = {
+        "id": request.id,
+        "body_sha256": hashlib.sha256(request.body).hexdigest(),
+        "status": _NO_STATUS,
+        "answer": "",
+        "expires_ms": now_ms + KEEP_MS,
+    }
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    taken = (
+        dialect.insert(idempotency)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=["id"], set_=values, where=idempotency.c.expires_ms <= now_ms
+        )
     )
-    row = (await tx.execute(query)).first()
-    if row is None:
-        return None
+    return (await tx.execute(taken)).rowcount == 1
+
+
+async def _recall(tx: Tx, request: Request) -> Answer:
+    query = select(idempotency).where(idempotency.c.id == request.id)
+    row = (await tx.execute(query)).one()
     if row.body_sha256 != hashlib.sha256(request.body).hexdigest():
         raise IdempotencyMismatchError("this Idempotency-Key was used with another body")
+    assert row.status != _NO_STATUS, "a key is committed with its answer"
     return Answer(row.status, row.answer.encode(), replayed=True)
 
 
-async def _keep(tx: Tx, request: Request, answer: Answer, now_ms: int) -> None:
+async def _keep(tx: Tx, request: Request, answer: Answer) -> None:
+    kept = update(idempotency).where(idempotency.c.id == request.id)
+    await tx.execute(kept.values(status=answer.status, answer=answer.body.decode()))
+
+
+async def _prune(tx: Tx, now_ms: int) -> None:
+    """Drop old answers, but none that another transaction is just dropping or taking over."""
     old = select(idempotency.c.id).where(idempotency.c.expires_ms <= now_ms).limit(_PRUNE_ROWS)
-    await tx.execute(delete(idempotency).where(idempotency.c.id.in_(old)))
-    await tx.execute(
-        insert(idempotency).values(
-            id=request.id,
-            body_sha256=hashlib.sha256(request.body).hexdigest(),
-            status=answer.status,
-            answer=answer.body.decode(),
-            expires_ms=now_ms + KEEP_MS,
-        )
-    )
+    gone = idempotency.c.id.in_(old.with_for_update(skip_locked=True))
+    await tx.execute(delete(idempotency).where(gone))

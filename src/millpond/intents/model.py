@@ -66,7 +66,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
         state: Where it is.
         body: The signed bytes to send, once they are stored.
         identity: The name by which the outside world knows `body`.
-        details: What the handler noted while preparing.
+        details: What the handler noted while preparing, and when it was settled.
         depth: Confirmations seen last.
         round: How often it was prepared with effect; 1 for the first body.
         sends: How often sending `body` was begun; written before each time.

@@ -79,6 +79,14 @@ class Intents:
         await rows.add_event(tx, intent, None, at_ms=now_ms, actor=actor)
         return intent
 
+    async def note(self, tx: Tx, intent: Intent, **facts: Any) -> Intent:
+        """Add facts to its details; a handler does so in the transaction that settles it.
+
+        Raises:
+            LeaseLostError: Somebody else has written the row since `intent` was read.
+        """
+        return await rows.write(tx, intent, {"details": intent.details | facts})
+
     async def get(self, tx: Tx, intent_id: str) -> Intent:
         """Read one.
 

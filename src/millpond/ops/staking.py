@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from millpond.chains.evm.address import checksum
 from millpond.chains.evm.contracts import Contract
 from millpond.chains.evm.operations import Operation, Order
@@ -16,9 +14,9 @@ from millpond.money.amount import Asset
 from millpond.ops.evm import EvmDesk
 from millpond.staking.deploy import Deployed, Deployer, Deployment, Roles, Spec
 from millpond.staking.deploy.service import Say
-from millpond.staking.funding import check_funds, funding_group, funding_orders
-from millpond.staking.pools import PoolKind, StakingPool, Token, create_pool, get_pool, list_pools
-from millpond.staking.registering import named, read_token, vault_share
+from millpond.staking.funding import check_funds, funding_group, order_funding
+from millpond.staking.pools import PoolKind, StakingPool, Token, create_pool, get_pool
+from millpond.staking.registering import as_it_was_made, named, read_token, vault_share
 from millpond.trail import Trail
 
 
@@ -72,13 +70,13 @@ class Terms:
     """Terms of a pool as the commands say them; amounts in whole tokens.
 
     Attributes:
-        per_minute: What the pool earns a minute.
+        per_minute: What the pool earns a minute; None: not named, 1 of a new pool.
         epoch_s: Length of an epoch.
         confirmations: Blocks until an event is booked.
         minimum: Least withdrawal; 0: any.
     """
 
-    per_minute: str = "1"
+    per_minute: str | None = None
     epoch_s: int = 300
     confirmations: int = 12
     minimum: str = "0"
@@ -90,7 +88,7 @@ class Terms:
             AmountError: An amount is none of the asset.
         """
         return {
-            "reward_per_minute": asset.parse(self.per_minute).units,
+            "reward_per_minute": asset.parse(self.per_minute or "1").units,
             "epoch_s": self.epoch_s,
             "epoch_zero_s": now_s - now_s % self.epoch_s,
             "confirmations": self.confirmations,
@@ -126,6 +124,8 @@ class StakingDesk:
     async def take_in(self, wish: Wish, terms: Terms) -> StakingPool:
         """Take a deployed pool into service: from now on it is indexed and shown.
 
+        The same again is answered with the first; what is compared says `as_it_was_made`.
+
         Args:
             wish: As it was deployed.
             terms: Its terms.
@@ -133,14 +133,15 @@ class StakingDesk:
         Raises:
             ConflictError: It is not deployed, or in service with other terms.
         """
-        async with self._desk.store.read() as tx:
-            known = [each for each in await list_pools(tx) if each.pool_id == wish.pool_id]
         pool = await self._found(wish, terms)
-        if known:
-            # Epochs stay counted from where they began.
-            pool = msgspec.structs.replace(pool, epoch_zero_s=known[0].epoch_zero_s)
         async with self._desk.store.begin() as tx:
-            made = await create_pool(tx, await named(tx, pool), self._desk.clock)
+            described = await as_it_was_made(
+                tx,
+                await named(tx, pool),
+                rate_named=terms.per_minute is not None,
+                zero_named=False,
+            )
+            made = await create_pool(tx, described, self._desk.clock)
             await self._trail.record(
                 tx, self._actor, "staking.init", pool.pool_id, before={}, after=_facts(made)
             )
@@ -156,15 +157,26 @@ class StakingDesk:
 
         Raises:
             InvalidInputError: An amount or a name that cannot be.
-            ConflictError: The pool has no rewards, or the key holds too little.
+            ConflictError: The pool has no rewards, or the key holds too little; or the order
+                was given with another amount, or may still happen after it was given up.
+            OperationFailedError: It had no effect; the same order again goes on.
+            OperationWaitError: It takes too long, or waits for a person.
         """
         async with self._desk.store.read() as tx:
             pool = await get_pool(tx, pool_id)
-        signer = self._desk.room.first_signer
-        approve, fund = funding_orders(pool, amount, order=order, signer=signer)
         await self._has(pool, amount, order)
-        await self._follow(approve, "approve")
-        done = await self._follow(fund, "fund")
+        async with self._desk.store.begin() as tx:
+            approve, fund = await order_funding(
+                tx,
+                self._desk.operations,
+                pool,
+                amount,
+                order=order,
+                signer=self._desk.room.first_signer,
+                actor=self._actor,
+            )
+        await self._ended(approve.key, "approve")
+        done = await self._ended(fund.key, "fund")
         await self._record("fund", pool_id, {"amount": str(amount), "tx_hash": done.tx_hash or ""})
         return done
 
@@ -213,8 +225,11 @@ class StakingDesk:
     async def _follow(self, order: Order, name: str) -> Operation:
         async with self._desk.store.begin() as tx:
             await self._desk.operations.order(tx, order, actor=self._actor, again=True)
-        done = (await self._desk.follow(order.key)).checked()
-        self._say(f"{name:<8} {order.what} in block {done.block_number}")
+        return await self._ended(order.key, name)
+
+    async def _ended(self, key: str, name: str) -> Operation:
+        done = (await self._desk.follow(key)).checked()
+        self._say(f"{name:<8} {done.what} in block {done.block_number}")
         return done
 
     def _deployer(self) -> Deployer:

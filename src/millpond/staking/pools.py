@@ -140,6 +140,12 @@ async def get_pool(tx: Tx, pool_id: str) -> StakingPool:
     return found[0]
 
 
+async def lock_pool(tx: Tx, pool_id: str) -> None:
+    """Keep others who lock or change the pool's row waiting until the transaction ends."""
+    row = select(pool_table.c.pool_id).where(pool_table.c.pool_id == pool_id)
+    await tx.execute(row.with_for_update(key_share=True))
+
+
 async def list_pools(tx: Tx, *, chain_id: int | None = None) -> list[StakingPool]:
     """All pools, or those of one chain, by identifier."""
     where = pool_table.c.pool_id != ""

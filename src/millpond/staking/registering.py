@@ -13,7 +13,9 @@ from millpond.chains.evm.errors import AbiError, RevertedError
 from millpond.chains.evm.messages import Caller
 from millpond.errors import InvalidInputError
 from millpond.money.tables import assets as ledger_asset
-from millpond.staking.pools import PoolKind, StakingPool, Token
+from millpond.staking.errors import PoolConflictError
+from millpond.staking.pools import PoolKind, StakingPool, Token, list_pools
+from millpond.staking.rewards.weights import first_rate
 from millpond.staking.tables import asset_table
 from millpond.store import Tx
 
@@ -50,6 +52,39 @@ async def _code_of(tx: Tx, token: Token) -> str:
             suffix = f"-{token.chain_id}-{token.address[2:10].lower()}"
             return token.code[: _MAX_CODE - len(suffix)] + suffix
     return token.code
+
+
+async def as_it_was_made(
+    tx: Tx, pool: StakingPool, *, rate_named: bool, zero_named: bool
+) -> StakingPool:
+    """A description of a pool for `create_pool`, so that the same one again is the same pool.
+
+    Of a pool that is there already, what an operator may have changed since is not compared,
+    and what the description leaves open is as the pool has it. Compared are: the rate, if
+    it is named, with the one that the pool was made with, as far as that can be told; when
+    epoch 0 begins, if it is named; and by `create_pool` everything else but the weight.
+
+    Args:
+        tx: The transaction.
+        pool: As described, with defaults for what is not named.
+        rate_named: Whether its rate was named.
+        zero_named: Whether it was named when epoch 0 begins.
+
+    Raises:
+        PoolConflictError: The pool was made with another rate.
+    """
+    known = next((each for each in await list_pools(tx) if each.pool_id == pool.pool_id), None)
+    if known is None:
+        return pool
+    first = await first_rate(tx, known)
+    if rate_named and first is not None and first != pool.reward_per_minute:
+        raise PoolConflictError("the pool was made with another rate", pool=pool.pool_id)
+    return msgspec.structs.replace(
+        pool,
+        epoch_zero_s=pool.epoch_zero_s if zero_named else known.epoch_zero_s,
+        reward_per_minute=known.reward_per_minute,
+        weight_ppm=known.weight_ppm,
+    )
 
 
 def code_for(symbol: str) -> str:

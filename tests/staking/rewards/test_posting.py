@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from sqlalchemy import update
 
@@ -101,6 +102,84 @@ async def test_a_posting_that_came_to_nothing_alerts_and_is_written_anew(world: 
         await effect.settle(tx, again, receipt(1))
         assert await world.alerts.find_open(tx, NOT_POSTED, subject) is None
     assert (again.key, again.payload) == ("btcd-vault:1:1", intent.payload)
+
+
+async def ended(
+    world: World, intents: Intents, state: IntentState, status: int | None = None
+) -> None:
+    """The newest intent ends; with `status` it was mined, and that is what its receipt says."""
+    effect = PostingEffect(world.store, intents, world.alerts)
+    world.clock.advance(60)
+    async with world.store.begin() as tx:
+        newest = (await intents.listed(tx, kind=KIND, limit=1))[0]
+        where = intent_table.c.id == newest.id
+        await tx.execute(update(intent_table).where(where).values(state=state.value))
+        newest = await intents.get(tx, newest.id)
+        if status is None:
+            await effect.release(tx, newest, "the contract refuses it: epoch")
+        else:
+            mined = msgspec.structs.replace(receipt(status), tx_hash=f"0x{newest.id * 2}")
+            await effect.settle(tx, newest, mined)
+
+
+async def posted_by_newest(world: World, intents: Intents, root: str) -> None:
+    """The indexer comes to the event of the newest intent."""
+    async with world.store.begin() as tx:
+        newest = (await intents.listed(tx, kind=KIND, limit=1))[0]
+        details = {"epoch": newest.payload["number"], "root": root}
+        tx_hash = f"0x{newest.id * 2}"
+        await world.event(tx, 1, EventKind.EPOCH_POSTED, "", 0, details=details, tx_hash=tx_hash)
+
+
+async def test_what_a_receipt_says_was_posted_is_not_posted_again_while_the_indexer_lags(
+    world: World,
+):
+    intents, post = posting(world)
+    await world.mark(3600)
+    (epoch,) = await world.close_all()
+    await ended(world, intents, IntentState.SETTLED, 1)
+    async with world.store.begin() as tx:
+        assert await post.post_missing(tx, world.pool) == 0
+    # The owner took it back; it is posted once more, and the indexer lags again.
+    await posted_by_newest(world, intents, epoch.root)
+    async with world.store.begin() as tx:
+        details = {"epoch": 1, "root": epoch.root}
+        await world.event(tx, 2, EventKind.EPOCH_REVOKED, "", 0, details=details)
+        assert await post.post_missing(tx, world.pool) == 1
+    await ended(world, intents, IntentState.SETTLED, 1)
+    async with world.store.begin() as tx:
+        assert await post.post_missing(tx, world.pool) == 0
+    await posted_by_newest(world, intents, epoch.root)
+    async with world.store.begin() as tx:
+        assert await post.post_missing(tx, world.pool) == 0
+        assert [each.key for each in await intents.listed(tx, kind=KIND)] == [
+            "btcd-vault:1:1",
+            "btcd-vault:1",
+        ]
+
+
+async def test_a_posting_that_was_reverted_is_written_anew(world: World):
+    intents, post = posting(world)
+    await world.mark(3600)
+    await world.close_all()
+    await ended(world, intents, IntentState.SETTLED, 0)
+    async with world.store.begin() as tx:
+        assert await post.post_missing(tx, world.pool) == 1
+
+
+async def test_the_alert_about_an_epoch_ends_when_the_chain_shows_it(world: World):
+    intents, post = posting(world)
+    await world.mark(2 * 3600)
+    first, _ = await world.close_all()
+    async with world.store.begin() as tx:
+        effect = PostingEffect(world.store, intents, world.alerts)
+        for intent in await intents.listed(tx, kind=KIND):
+            await effect.release(tx, intent, "the contract refuses it: epoch")
+        details = {"epoch": 1, "root": first.root}
+        await world.event(tx, 3700, EventKind.EPOCH_POSTED, "", 0, details=details)
+        await post.post_missing(tx, world.pool)
+        open_ = {alert.subject for alert in await world.alerts.open(tx, kinds={NOT_POSTED})}
+    assert open_ == {"epoch:btcd-vault:2"}
 
 
 async def test_an_epoch_that_is_on_chain_is_not_posted_again(world: World):

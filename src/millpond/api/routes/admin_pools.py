@@ -35,8 +35,8 @@ class PoolRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         contract: `StakingPool` or `Vault`.
         rewards_contract: `BatchPayout` of a direct pool, `RewardDistributor` of a vault.
         start_block: First block whose events count.
-        reward_per_minute: Tokens for all stakers together.
-        epoch_zero_s: When epoch 0 begins, Unix seconds; by default the last whole epoch.
+        reward_per_minute: Tokens for all stakers together; by default none.
+        epoch_zero_s: When epoch 0 begins, Unix seconds; by default with the last whole epoch.
     """
 
     pool_id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
@@ -47,7 +47,7 @@ class PoolRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     rewards_contract: Address | None = None
     start_block: Annotated[int, Meta(ge=0, le=2**53)] = 0
     confirmations: Annotated[int, Meta(ge=1, le=100)] = 12
-    reward_per_minute: Decimal = "0"
+    reward_per_minute: Decimal | None = None
     epoch_s: Annotated[int, Meta(ge=60, le=30 * 86_400)] = 300
     epoch_zero_s: Annotated[int, Meta(ge=0, le=2**40)] | None = None
     minimum_withdrawal: Decimal = "0"
@@ -73,7 +73,8 @@ class FundRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         amount: Tokens.
-        order: Name of this order; the same one again goes on, and funds once.
+        order: Name of this order; the same one again goes on, and funds once. What came to
+            nothing is ordered again when all of it is over.
     """
 
     amount: Decimal
@@ -116,17 +117,19 @@ async def create_pool(
     data: JSONBody[PoolRequest],
     deed: DeedDep,
 ) -> Response[models.PoolMade]:
-    """Take a pool into service; its contracts are held against its terms first."""
+    """Take a pool into service; its contracts are held against its terms first.
+
+    The same request again is answered with the first, also when rate or weight were
+    changed since. A rate that is named is compared with the one the pool was made with, as
+    far as that can be told; a begin of epoch 0 with the pool's; what is not named with nothing.
+    """
     if data.pool_id in core.deps.coins:
         raise PoolTakenError("a mining pool has that name")
-    values = msgspec.structs.asdict(data)
-    now_s = core.deps.clock.now_ms() // 1000
-    if data.epoch_zero_s is None:
-        values["epoch_zero_s"] = now_s - now_s % data.epoch_s
-    pool = await core.admin.describe(NewPool(**values))
+    wish = NewPool(**msgspec.structs.asdict(data))
+    pool = await core.admin.describe(wish)
 
     async def act(tx: Tx) -> models.PoolMade:
-        return await core.admin.create(tx, deed.actor, pool)
+        return await core.admin.create(tx, deed.actor, wish, pool)
 
     return await deed.once(core, act)
 

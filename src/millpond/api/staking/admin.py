@@ -12,9 +12,22 @@ from millpond.chains.evm.address import checksum
 from millpond.chains.evm.operations import Operation
 from millpond.clock import Clock
 from millpond.errors import ConflictError, NotFoundError
-from millpond.staking.funding import check_funds, funding_group, funding_orders
-from millpond.staking.pools import PoolKind, StakingPool, create_pool, get_pool, list_pools
-from millpond.staking.registering import check_contracts, named, read_share, read_token
+from millpond.staking.funding import check_funds, funding_group, order_funding
+from millpond.staking.pools import (
+    PoolKind,
+    StakingPool,
+    create_pool,
+    get_pool,
+    list_pools,
+    lock_pool,
+)
+from millpond.staking.registering import (
+    as_it_was_made,
+    check_contracts,
+    named,
+    read_share,
+    read_token,
+)
 from millpond.staking.rewards.weights import PoolTerms, Weights, parse_weight
 from millpond.staking.withdrawals import rows as withdrawal_rows
 from millpond.staking.withdrawals.model import WithdrawalState
@@ -27,7 +40,9 @@ class NewPool(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         token, contract, rewards_contract: Addresses.
-        epoch_zero_s: When epoch 0 begins, Unix seconds.
+        reward_per_minute: Of a new pool 0 where it is not named.
+        epoch_zero_s: When epoch 0 begins, Unix seconds; of a new pool with the last whole
+            epoch where it is not named.
     """
 
     pool_id: str
@@ -38,9 +53,9 @@ class NewPool(msgspec.Struct, frozen=True, kw_only=True):
     rewards_contract: str | None
     start_block: int
     confirmations: int
-    reward_per_minute: str
+    reward_per_minute: str | None
     epoch_s: int
-    epoch_zero_s: int
+    epoch_zero_s: int | None
     minimum_withdrawal: str
 
 
@@ -84,6 +99,8 @@ class StakingAdmin:
         if wish.kind is PoolKind.VAULT:
             share = await read_share(chain, token, contract)
         rewards = wish.rewards_contract
+        now_s = self._clock.now_ms() // 1000
+        zero_s = now_s - now_s % wish.epoch_s if wish.epoch_zero_s is None else wish.epoch_zero_s
         pool = StakingPool(
             pool_id=wish.pool_id,
             kind=wish.kind,
@@ -94,23 +111,37 @@ class StakingAdmin:
             rewards_contract=None if rewards is None else checksum(rewards),
             start_block=wish.start_block,
             confirmations=wish.confirmations,
-            reward_per_minute=token.asset.parse(wish.reward_per_minute).units,
+            reward_per_minute=token.asset.parse(wish.reward_per_minute or "0").units,
             epoch_s=wish.epoch_s,
-            epoch_zero_s=wish.epoch_zero_s,
+            epoch_zero_s=zero_s,
             min_withdrawal=max(1, token.asset.parse(wish.minimum_withdrawal).units),
         )
         await check_contracts(chain, pool)
         return pool
 
-    async def create(self, tx: Tx, actor: str, pool: StakingPool) -> models.PoolMade:
+    async def create(self, tx: Tx, actor: str, wish: NewPool, pool: StakingPool) -> models.PoolMade:
         """Take a described pool into service; again it is answered with the first.
+
+        What is compared then says `as_it_was_made`.
+
+        Args:
+            tx: The transaction.
+            actor: Who.
+            wish: The description.
+            pool: What `describe` made of it.
 
         Raises:
             PoolTermsError: Terms that no pool can have.
             PoolConflictError: A pool, a code or a contract is used with other terms.
         """
         known = {each.pool_id for each in await list_pools(tx)}
-        made = await create_pool(tx, await named(tx, pool), self._clock)
+        described = await as_it_was_made(
+            tx,
+            await named(tx, pool),
+            rate_named=wish.reward_per_minute is not None,
+            zero_named=wish.epoch_zero_s is not None,
+        )
+        made = await create_pool(tx, described, self._clock)
         if made.pool_id not in known:
             facts = {
                 "kind": made.kind.value,
@@ -196,16 +227,16 @@ class StakingAdmin:
         """Order the transactions that fund a pool's rewards; a worker with the key does them.
 
         Raises:
-            InvalidInputError, ConflictError: See `funding_orders`.
-            OperationConflictError: The order's name was used for another amount.
+            InvalidInputError, ConflictError: See `order_funding`.
+            OperationConflictError, OperationUndecidedError: See `order_funding`.
         """
-        signer = self._signer(pool)
-        orders = funding_orders(pool, units, order=order, signer=signer)
-        new = not await self._deps.operations.of_group(tx, orders[0].group)
-        made = [
-            await self._deps.operations.order(tx, each, actor=actor, again=True) for each in orders
-        ]
-        if new:
+        signer, operations = self._signer(pool), self._deps.operations
+        await lock_pool(tx, pool.pool_id)
+        known = await operations.of_group(tx, funding_group(pool.pool_id, order))
+        made = await order_funding(
+            tx, operations, pool, units, order=order, signer=signer, actor=actor
+        )
+        if {each.intent_id for each in made} - {each.intent_id for each in known}:
             after = {"amount": str(units), "order": order, "signer": signer}
             await self._deps.trail.record(
                 tx, actor, "staking.fund", f"pool:{pool.pool_id}", after=after

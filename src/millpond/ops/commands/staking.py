@@ -49,8 +49,9 @@ def init(
     operator: OperatorOption = None,
     guardian: GuardianOption = None,
     per_minute: Annotated[
-        str, typer.Option(help="Tokens that the whole pool earns a minute.")
-    ] = "1",
+        str | None,
+        typer.Option(help="Tokens that the whole pool earns a minute; of a new pool by default 1."),
+    ] = None,
     epoch_s: Annotated[int, typer.Option(min=60, help="Length of an epoch in seconds.")] = 300,
     confirmations: Annotated[int, typer.Option(min=1, max=200, help="Blocks until booked.")] = 12,
     minimum: Annotated[str, typer.Option(help="Least withdrawal in tokens; 0: any.")] = "0",

@@ -1,7 +1,7 @@
 """Posting a vault's epoch: its root, its total and its statement's hash, on chain.
 
-The intent is written in the transaction that closes the epoch, and the contract takes each number once and in order, so that an
-epoch is posted once whatever happens.
+The intent is written in the transaction that closes the epoch, and the contract takes
+each number once and in order, so that an epoch is posted once whatever happens.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import update
 
 from millpond.alerts import Alerts, Severity
+from millpond.alerts.service import MAX_PAGE
 from millpond.chains.evm.contracts import Contract
 from millpond.chains.evm.tx import Call, Receipt, lane_of
 from millpond.intents import Intent, Intents, NotReadyError
@@ -27,6 +28,9 @@ KIND = "staking-epoch"
 
 NOT_POSTED = "epoch_not_posted"
 FOREIGN_ROOT = "epoch_root_foreign"
+POSTED_IN = "posted_in"
+"""Detail of a settled intent: the transaction that posted its epoch."""
+
 BEFORE_IT = "the epoch before it is not posted yet"
 
 
@@ -92,7 +96,10 @@ class Posting:
     async def post_missing(self, tx: Tx, pool: StakingPool, *, limit: int = 1_000) -> int:
         """Write intents for epochs without one and for those whose intent came to nothing.
 
-        The contract takes each number once, so that writing one too many is harmless.
+        What a receipt says was posted counts as posted until the indexer has come to it,
+        however long that takes; from then on the chain's events decide, which also say
+        whether the owner has taken it back. The contract takes each number once, so that
+        writing one too many is harmless.
 
         Returns:
             How many were written.
@@ -100,18 +107,29 @@ class Posting:
         written = 0
         await self._watch(tx, pool)
         for epoch in await rows.unposted(tx, pool.pool_id, limit=limit):
-            if epoch.intent_id is not None:
-                intent = await self._intents.get(tx, epoch.intent_id)
-                if intent.state not in FINAL:
-                    continue
+            if not await self._wants_intent(tx, epoch):
+                continue
             intent_id = await self.post(tx, pool, epoch)
             where = epoch_table.c.pool_id == epoch.pool_id, epoch_table.c.epoch == epoch.epoch
             await tx.execute(update(epoch_table).where(*where).values(intent_id=intent_id))
             written += intent_id is not None
         return written
 
+    async def _wants_intent(self, tx: Tx, epoch: Epoch) -> bool:
+        """Whether nothing posts an epoch, or has posted it, that no event shows on chain."""
+        if epoch.intent_id is None:
+            return True
+        intent = await self._intents.get(tx, epoch.intent_id)
+        if intent.state not in FINAL:
+            return False
+        tx_hash = intent.details.get(POSTED_IN)
+        return tx_hash is None or await rows.shows_posting(tx, epoch.pool_id, tx_hash)
+
     async def _watch(self, tx: Tx, pool: StakingPool) -> None:
-        """Say so while claims go by a root that is not of these books."""
+        """Say so while claims go by a root that is not of these books.
+
+        Where it is of them, it and all before it are posted, whatever their intents say.
+        """
         posted = await rows.last_posted(tx, pool.pool_id)
         own = (
             None if posted is None else await rows.epoch_by_number(tx, pool.pool_id, posted.number)
@@ -119,6 +137,8 @@ class Posting:
         subject = f"pool:{pool.pool_id}"
         if posted is None or (own is not None and own.root == posted.root):
             await self._alerts.clear(tx, FOREIGN_ROOT, subject)
+            if posted is not None:
+                await self._clear_until(tx, pool.pool_id, posted.number)
             return
         await self._alerts.raise_(
             tx,
@@ -129,6 +149,13 @@ class Posting:
             " these books; pause its claims, and find out who has the operator's key",
             {"number": posted.number, "root": posted.root, "ours": "" if own is None else own.root},
         )
+
+    async def _clear_until(self, tx: Tx, pool_id: str, number: int) -> None:
+        """Clear what was said about epochs that are on chain after all."""
+        for alert in await self._alerts.open(tx, kinds={NOT_POSTED}, limit=MAX_PAGE):
+            pool, _, told = alert.subject.removeprefix("epoch:").rpartition(":")
+            if pool == pool_id and int(told) <= number:
+                await self._alerts.clear(tx, NOT_POSTED, alert.subject)
 
     async def _key(self, tx: Tx, epoch: Epoch) -> str:
         """A key of the epoch's own, another one for each time that it has to be posted again."""
@@ -187,8 +214,9 @@ class PostingEffect:
         """Nothing follows it."""
 
     async def settle(self, tx: Tx, intent: Intent, receipt: Receipt) -> None:
-        """Nothing, if it did its work: the indexer sees the event."""
+        """Note by which transaction, if it did its work: the indexer will see its event."""
         if receipt.status == 1:
+            await self._intents.note(tx, intent, **{POSTED_IN: receipt.tx_hash})
             await self._alerts.clear(tx, NOT_POSTED, _subject(intent))
         else:
             await self._not_posted(tx, intent, "its transaction was reverted")

@@ -84,6 +84,17 @@ async def unposted(tx: Tx, pool_id: str, *, limit: int) -> list[Epoch]:
     return await _epochs(tx, query.order_by(_P.number).limit(limit))
 
 
+async def shows_posting(tx: Tx, pool_id: str, tx_hash: str) -> bool:
+    """Whether the indexer has come to the root that a transaction posted."""
+    query = select(_E.seq).where(
+        _E.pool_id == pool_id,
+        _E.tx_hash == tx_hash,
+        _E.kind == EventKind.EPOCH_POSTED.value,
+        _E.state != EventState.UNDONE.value,
+    )
+    return (await tx.execute(query.limit(1))).first() is not None
+
+
 _REVOCATIONS = 1_000
 """Postings and revocations that are looked at, newest first; an epoch too many is refused."""
 

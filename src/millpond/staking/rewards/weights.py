@@ -24,6 +24,9 @@ from millpond.store.sql import insert_or_ignore
 from millpond.trail import Trail
 
 _T = terms_table.c
+_MADE = "system"
+"""Actor of the terms that a pool was made with."""
+
 _WEIGHT = re.compile(r"([01])(?:\.(\d{1,6}))?", re.ASCII)
 
 
@@ -86,6 +89,21 @@ async def terms_parts(tx: Tx, pool_id: str) -> list[TermsPart]:
     ]
 
 
+async def first_rate(tx: Tx, pool: StakingPool) -> int | None:
+    """The rate that a pool was made with; None if its terms do not tell any more.
+
+    Terms that are set before a pool's first epoch has begun take the place of those it
+    was made with.
+    """
+    query = select(_T.reward_per_minute, _T.actor).where(
+        _T.pool_id == pool.pool_id, _T.from_epoch == 0
+    )
+    pinned = (await tx.execute(query)).first()
+    if pinned is None:
+        return pool.reward_per_minute  # Nothing was changed: that would have pinned them.
+    return pinned.reward_per_minute if pinned.actor == _MADE else None
+
+
 async def _pin(tx: Tx, pool: StakingPool, clock: Clock) -> None:
     known = select(func.count()).where(_T.pool_id == pool.pool_id)
     if (await tx.execute(known)).scalar_one():
@@ -96,7 +114,7 @@ async def _pin(tx: Tx, pool: StakingPool, clock: Clock) -> None:
         "emission": pool.pool_id,
         "reward_per_minute": pool.reward_per_minute,
         "weight_ppm": pool.weight_ppm,
-        "actor": "system",
+        "actor": _MADE,
         "reason": "terms that the pool was made with",
         "at_ms": clock.now_ms(),
     }

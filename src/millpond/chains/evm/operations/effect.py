@@ -14,6 +14,7 @@ from millpond.clock import Clock
 from millpond.intents import Intent
 from millpond.intents.handler import NotReadyError, RefusedError
 from millpond.store import Store, Tx
+from millpond.store.sql import any_of
 
 KIND = "evm.operation"
 
@@ -22,7 +23,8 @@ def payload_of(order: Order) -> dict[str, Any]:
     """What is to be called, and after what, as an intent keeps it."""
     call = order.call
     payload = {"to": call.to, "data": "0x" + call.data.hex(), "value": str(call.value)}
-    return payload | ({"after": order.after} if order.after else {})
+    waits = {"after": order.after, "behind": list(order.behind)}
+    return payload | {name: what for name, what in waits.items() if what}
 
 
 class OperationEffect:
@@ -49,15 +51,29 @@ class OperationEffect:
         """The call as it was ordered.
 
         Raises:
-            NotReadyError: What must be done before is under way.
-            RefusedError: It came to nothing.
+            NotReadyError: What must be done or be over before is under way.
+            RefusedError: What must be done came to nothing.
         """
+        await self._check_behind(intent.payload.get("behind", []))
         await self._check_before(intent.payload.get("after", ""))
         return Call(
             to=intent.payload["to"],
             data=bytes.fromhex(intent.payload["data"].removeprefix("0x")),
             value=int(intent.payload["value"]),
         )
+
+    async def _check_behind(self, intent_ids: list[str]) -> None:
+        """What was ordered anew since goes by another intent, and is not waited for."""
+        if not intent_ids:
+            return
+        async with self._store.read() as tx:
+            query = select(operation_table.c.key).where(
+                any_of(tx, operation_table.c.intent_id, intent_ids),
+                operation_table.c.state == OperationState.UNDER_WAY,
+            )
+            key = (await tx.execute(query.limit(1))).scalar()
+        if key is not None:
+            raise NotReadyError(f"{key} is over first")
 
     async def _check_before(self, key: str) -> None:
         if not key:

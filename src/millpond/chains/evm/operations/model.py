@@ -51,6 +51,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         artifact: Name of the contract that it makes, else empty.
         after: Key of the operation that must be done before this one is signed; it
             fails if that one does. Both may be ordered at once.
+        behind: Intents of operations that must be over before this one is signed,
+            whatever became of them. They name attempts and not keys: who waits for what
+            was ordered earlier does not wait for what is ordered again later.
     """
 
     key: str
@@ -61,6 +64,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     call: Call
     artifact: str = ""
     after: str = ""
+    behind: tuple[str, ...] = ()
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, insert, select, update
 
 from millpond.chains.evm.operations.effect import KIND, payload_of
 from millpond.chains.evm.operations.model import (
@@ -27,6 +27,7 @@ from millpond.store import Tx
 _C = operation_table.c
 MAX_LISTED = 1_000
 _HAD_NO_EFFECT = frozenset({OperationState.REVERTED, OperationState.FAILED})
+_OVER = _HAD_NO_EFFECT | {OperationState.DONE}
 
 
 class Operations:
@@ -39,15 +40,26 @@ class Operations:
     def __init__(self, intents: Intents) -> None:
         self._intents = intents
 
-    async def order(self, tx: Tx, order: Order, *, actor: str, again: bool = False) -> Operation:
+    async def order(
+        self,
+        tx: Tx,
+        order: Order,
+        *,
+        actor: str,
+        again: bool = False,
+        even_done: bool = False,
+    ) -> Operation:
         """Order an operation; the same order is answered with the first.
 
         Args:
             tx: The transaction.
-            order: What is wanted.
+            order: What is wanted. While it is not tried once more, it stays behind what it
+                was behind when it was ordered.
             actor: Who wants it.
             again: Try once more what reverted or failed: it had no effect but gas.
                 What was given up after it was sent may still have one.
+            even_done: With `again`, once more also what was done; only of what bears being
+                done twice, such as an allowance that may have been replaced since.
 
         Raises:
             OperationConflictError: The key was used for another transaction.
@@ -56,9 +68,14 @@ class Operations:
         """
         earlier = await self._select(tx, _C.key == order.key, lock=True)
         attempt = earlier[0].attempt if earlier else 1
-        renew = bool(earlier) and again and earlier[0].state in _HAD_NO_EFFECT
+        over = _OVER if even_done else _HAD_NO_EFFECT
+        renew = bool(earlier) and again and earlier[0].state in over
         if renew:
             await self._check_dead(tx, earlier[0])
+        elif earlier:
+            before = await self._intents.get(tx, earlier[0].intent_id)
+            behind = tuple(before.payload.get("behind", ()))
+            order = msgspec.structs.replace(order, behind=behind)
         intent = await self._intent(tx, order, attempt + renew, actor)
         if earlier and not renew:
             return earlier[0]
@@ -124,6 +141,18 @@ class Operations:
     async def of_group(self, tx: Tx, group: str) -> list[Operation]:
         """Those of a group, oldest first."""
         return await self._select(tx, _C.group == group)
+
+    async def under_way(
+        self, tx: Tx, groups: str, *, chain_id: int, signer: str
+    ) -> list[Operation]:
+        """What a signer has under way, of groups whose names begin so."""
+        where = (
+            _C.group.startswith(groups, autoescape=True),
+            _C.chain_id == chain_id,
+            _C.signer == signer,
+            _C.state == OperationState.UNDER_WAY,
+        )
+        return await self._select(tx, and_(*where))
 
     async def _select(
         self, tx: Tx, where: ColumnElement[bool], *, lock: bool = False
