@@ -91,6 +91,8 @@ async def _stake(world: World, stakers: int) -> None:
         )
     async with world.store.begin() as tx:
         await tx.execute(insert(event_table), rows)
+        for row in rows:
+            await world.position(tx, row["wallet"], row["balance"])
 
 
 def _stake_of(number: int) -> int:

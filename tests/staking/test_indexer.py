@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import event
 
 from millpond.chains.evm.errors import NoQuorumError, RevertedError
 from millpond.money.model import Transfer
@@ -19,7 +20,7 @@ from millpond.staking.errors import PoolStandingError
 from millpond.staking.history import balances_before, booked_mark, changes_between
 from millpond.staking.positions import events_of, get_position, positions_of_wallet
 from millpond.staking.restarting import restart
-from millpond.staking.rewards.rows import last_posted
+from millpond.staking.rewards.rows import fundings_of, last_posted
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals.service import Withdrawals
 from millpond.store import Store
@@ -501,3 +502,23 @@ async def test_tokens_that_go_round_in_circles_shut_nobody_in(store: Store) -> N
         await requests.request(tx, pool_id=POOL, wallet=A, amount=500)
     async with rig.store.read() as tx:
         assert (await rig.risk.status(tx, Scope.pool(POOL))).held == ()
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+async def test_what_an_epoch_asks_does_not_walk_through_all_that_came_before(store: Store) -> None:
+    """As SQLite plans it; what PostgreSQL does depends on how full its tables are."""
+    asked: list[Any] = []
+    async with store.read() as tx:
+        assert tx.sync_connection is not None
+        event.listen(tx.sync_connection, "before_execute", lambda _c, what, *_: asked.append(what))
+        await balances_before(tx, POOL, 1_000)
+        await changes_between(tx, POOL, 1_000, 2_000)
+        await fundings_of(tx, direct_pool(), None, 2_000)
+        await last_posted(tx, POOL)
+    assert len(asked) == 4
+    async with store.read() as tx:
+        for query, index in zip(asked, ("wallet", "time", "kind", "kind"), strict=True):
+            sql = query.compile(dialect=tx.dialect, compile_kwargs={"literal_binds": True})
+            plan = str((await tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")).all())
+            assert f"SEARCH staking_event USING INDEX ix_staking_event_{index}" in plan, plan
+            assert "SCAN" not in plan.replace("SCALAR", ""), plan

@@ -8,16 +8,17 @@ events out again (`undone`), so the same question may then have another answer;
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from millpond.staking.model import EventState
-from millpond.staking.tables import checkpoint_table, event_table
+from millpond.staking.tables import checkpoint_table, event_table, position_table
 from millpond.store import Tx
 
 MAX_CHANGES = 100_000
 """Most changes of one page."""
 
 _E = event_table.c
+_P = position_table.c
 _BOOKED = EventState.BOOKED.value
 
 
@@ -83,29 +84,32 @@ async def changes_between(
             _E.block_time_s < end_s,
             _E.seq > after,
         )
-        .order_by(_E.seq)
+        # By the time, and not by the primary key because its order is the same: it would be
+        # walked through from the pool's beginning.
+        .order_by(_E.seq + 0)
         .limit(limit)
     )
     return [Change(*row) for row in await tx.execute(query)]
 
 
 async def balances_before(tx: Tx, pool_id: str, at_s: int) -> dict[str, int]:
-    """What each wallet held just before `at_s`; those who held nothing are left out."""
+    """What each wallet held just before `at_s`; those who held nothing are left out.
+
+    Each wallet's last event before then is looked up from its newest backwards, so that
+    this costs what there are wallets, however long their history is.
+    """
     last = (
-        select(func.max(_E.seq).label("seq"))
+        select(_E.balance)
         .where(
-            _E.pool_id == pool_id,
+            _E.pool_id == _P.pool_id,
+            _E.wallet == _P.wallet,
             _E.state == _BOOKED,
             _E.balance.is_not(None),
             _E.block_time_s < at_s,
         )
-        .group_by(_E.wallet)
-        .subquery()
+        .order_by(_E.seq.desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    query = (
-        select(_E.wallet, _E.balance)
-        .join(last, last.c.seq == _E.seq)
-        .where(_E.pool_id == pool_id)
-        .order_by(_E.wallet)
-    )
+    query = select(_P.wallet, last).where(_P.pool_id == pool_id).order_by(_P.wallet)
     return {wallet: balance for wallet, balance in await tx.execute(query) if balance}

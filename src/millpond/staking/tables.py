@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text, text
 
 from millpond.store import BigInt, metadata
 from millpond.store.types import JsonText
@@ -43,6 +43,9 @@ pool_table = Table(
     Index("uq_staking_pool_rewards_contract", "chain_id", "rewards_contract", unique=True),
 )
 
+NO_POSITION = "balance IS NULL"
+"""Events that move nobody's position: few among many."""
+
 event_table = Table(
     "staking_event",
     metadata,
@@ -64,6 +67,15 @@ event_table = Table(
     Index("ix_staking_event_wallet", "pool_id", "wallet", "seq"),
     Index("ix_staking_event_state", "pool_id", "state", "block_number"),
     Index("ix_staking_event_tx_hash", "tx_hash"),
+    Index("ix_staking_event_time", "pool_id", "block_time_s", "seq"),
+    Index(
+        "ix_staking_event_kind",
+        "pool_id",
+        "kind",
+        "seq",
+        sqlite_where=text(NO_POSITION),
+        postgresql_where=text(NO_POSITION),
+    ),
 )
 
 position_table = Table(

@@ -16,7 +16,7 @@ from millpond.staking.model import EventKind, EventState
 from millpond.staking.pools import PoolKind, StakingPool, create_pool
 from millpond.staking.rewards.epochs import Epochs
 from millpond.staking.rewards.weights import Weights
-from millpond.staking.tables import checkpoint_table, event_table
+from millpond.staking.tables import checkpoint_table, event_table, position_table
 from millpond.store import Store, Tx
 from millpond.trail import Trail
 from tests.staking.samples import direct_pool
@@ -79,6 +79,8 @@ class World:
             "state": EventState.BOOKED.value,
         }
         await tx.execute(insert(event_table).values(values | more))
+        if more.get("balance") is not None:
+            await self.position(tx, who, more["balance"])
         return derived_id("test", self.pool.pool_id, self.seq)
 
     async def hold(self, at_s: int, who: str, balance: int) -> None:
@@ -96,6 +98,14 @@ class World:
             if balance != before:
                 amount = self.pool.stake.amount(abs(balance - before))
                 await self.ledger.post(tx, [Transfer(name, debit, credit, amount, "stake")])
+
+    async def position(self, tx: Tx, who: str, balance: int) -> None:
+        """The row that the indexer keeps of a wallet."""
+        values = {"pool_id": self.pool.pool_id, "wallet": who, "balance": balance, "seen": balance}
+        values |= {"staked": int(balance > 0), "since_s": 0, "seq": self.seq}
+        here = position_table.c.pool_id == self.pool.pool_id, position_table.c.wallet == who
+        await tx.execute(delete(position_table).where(*here))
+        await tx.execute(insert(position_table).values(values))
 
     async def fund(self, at_s: int, amount: int) -> None:
         """Reward funds arrive."""

@@ -112,10 +112,11 @@ async def last_posted(tx: Tx, pool_id: str) -> PostedRoot | None:
         select(_E.kind, _E.details)
         .where(
             _E.pool_id == pool_id,
+            _E.balance.is_(None),
             _E.kind.in_([EventKind.EPOCH_POSTED.value, EventKind.EPOCH_REVOKED.value]),
             _E.state != EventState.UNDONE.value,
         )
-        .order_by(_E.seq.desc())
+        .order_by((_E.seq + 0).desc())  # see `fundings_of`
         .limit(_REVOCATIONS)
     )
     revoked: set[int] = set()
@@ -250,18 +251,22 @@ async def fundings_of(tx: Tx, pool: StakingPool, start_s: int | None, end_s: int
         start_s: First second; None is from the beginning.
         end_s: First second that is not meant.
     """
+    # Fundings are few among the pool's events and have an index of their own, which the
+    # sums keep the database from passing over for one that walks through all the others.
+    at_s = _E.block_time_s + 0
     query = (
         select(_E.block_time_s, _E.kind, _E.amount, _E.tx_hash, _E.log_index)
         .where(
             _E.pool_id == pool.pool_id,
             _E.state == _BOOKED,
+            _E.balance.is_(None),
             _E.kind.in_(FUNDING_SIGNS),
-            _E.block_time_s < end_s,
+            at_s < end_s,
         )
-        .order_by(_E.seq)
+        .order_by(_E.seq + 0)
     )
     if start_s is not None:
-        query = query.where(_E.block_time_s >= start_s)
+        query = query.where(at_s >= start_s)
     return [
         Funding(
             at_s=at_s,
