@@ -13,6 +13,8 @@ from millpond.money.report import Row, Verdict
 from millpond.risk import RiskEngine
 from millpond.staking import accounts
 from millpond.staking.audit import audit_pools
+from millpond.staking.rewards.claims import Claims
+from millpond.staking.rewards.tables import claim_table
 from millpond.staking.tables import position_table
 from millpond.staking.withdrawals.service import Withdrawals
 from millpond.staking.withdrawals.tables import withdrawal_table
@@ -57,6 +59,7 @@ async def test_all_agrees_also_while_the_chain_goes_on(rig: Rig) -> None:
         "tvl",
         "positions",
         "withdrawals",
+        "claims",
         "custody",
         "rewards_backed",
         "distributed_le_funded",
@@ -90,6 +93,15 @@ async def _forgotten_hold(rig: Rig, tx: Tx) -> None:
     await tx.execute(update(withdrawal_table).values(reserved=False, state="failed"))
 
 
+async def _forgotten_claim(rig: Rig, tx: Tx) -> None:
+    reserve = accounts.reward_reserve(POOL, TOKEN.asset)
+    owed = accounts.rewards(POOL, A, TOKEN.asset)
+    await rig.ledger.post(tx, [Transfer("epoch", reserve, owed, TOKEN.asset.amount(30), "epoch")])
+    claims = Claims(rig.ledger, rig.risk, rig.clock, rig.ids)
+    await claims.request(tx, pool_id=POOL, wallet=A)
+    await tx.execute(update(claim_table).values(reserved=False, state="failed"))
+
+
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
@@ -97,6 +109,7 @@ async def _forgotten_hold(rig: Rig, tx: Tx) -> None:
         (_stake_from_nowhere, {"positions", "principal_on_chain", "position_on_chain"}),
         (_stake_moved_elsewhere, {"tvl", "positions", "rewards_backed", "position_on_chain"}),
         (_forgotten_hold, {"withdrawals"}),
+        (_forgotten_claim, {"claims"}),
     ],
 )
 async def test_a_planted_error_is_found(

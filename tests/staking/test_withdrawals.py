@@ -10,7 +10,7 @@ import pytest
 from millpond.chains.evm.tx import Call, CallRevertedError, Market
 from millpond.clock import SeededEntropy
 from millpond.intents import Intent, Intents
-from millpond.risk import Limits, RiskEngine, RiskRefusedError, Scope
+from millpond.risk import HoldKind, Limits, RiskEngine, RiskRefusedError, Scope
 from millpond.staking import accounts
 from millpond.staking.batches import payload_of
 from millpond.staking.errors import (
@@ -318,6 +318,25 @@ async def test_a_paused_contract_lets_people_wait_and_the_operator_is_told(desk:
     assert "staking_withdrawals_refused" in await desk.rig.open_alerts()
 
 
+async def test_exits_that_are_held_let_people_wait_and_say_why(desk: Desk) -> None:
+    asked = await desk.ask(A, 60)
+    async with desk.rig.store.begin() as tx:
+        hold = await desk.risk.trip(
+            tx,
+            HoldKind.RECONCILIATION,
+            Scope.pool(POOL),
+            "less is there than the books say",
+            asset=TOKEN.code,
+            exits_because="less is there than the books say",
+        )
+    (result,) = await desk.run.run_once()
+    assert result.waits == "withdrawals are held: less is there than the books say"
+    assert (await desk.get(asked)).state is _S.PENDING
+    async with desk.rig.store.begin() as tx:
+        await desk.risk.reset_breaker(tx, "ann", hold.id, "found", role=hold.reset_role)
+    await desk.batch()
+
+
 async def test_the_oldest_that_waits_too_long_is_an_alert(desk: Desk) -> None:
     await desk.ask(A, 60)
     desk.gas.wei = 0
@@ -363,6 +382,46 @@ async def test_one_that_was_given_up_after_sending_is_not_repeated(desk: Desk) -
     await desk.rig.index()
     late = await desk.get(asked)
     assert (late.state, await desk.free(A)) == (_S.COMPLETED, 40)
+    await desk.rig.check()
+
+
+@pytest.mark.parametrize(("asked", "paid"), [(60, 40), (60, 90), (100, 40)])
+async def test_a_batch_that_pays_another_amount_leaves_nothing_reserved(
+    desk: Desk, asked: int, paid: int
+) -> None:
+    """By hand, with the name of a batch of ours; what is left can be taken out."""
+    withdrawal = await desk.ask(A, asked)
+    batch = payload_of(await desk.batch())
+    desk.rig.chain.pay(POOL, batch.chain_key, [(A, paid)])
+    desk.rig.chain.mine(3)
+    await desk.rig.index()
+    now = await desk.get(withdrawal)
+    assert (now.state, now.reserved, "another amount" in now.reason) == (_S.COMPLETED, False, True)
+    assert await desk.free(A) == 100 - paid
+    desk.rig.chain.withdraw(POOL, A, 100 - paid)
+    desk.rig.chain.mine(3)
+    await desk.rig.index()
+    assert await desk.free(A) == 0
+    await desk.rig.check()
+    assert "staking_pool_stopped" not in await desk.rig.open_alerts()
+
+
+async def test_a_payment_of_another_amount_that_a_reorg_took_back_is_reserved_as_asked(
+    desk: Desk,
+) -> None:
+    withdrawal = await desk.ask(A, 60)
+    intent = await desk.batch()
+    desk.rig.chain.pay(POOL, payload_of(intent).chain_key, [(A, 40)])
+    desk.rig.chain.mine(3)
+    await desk.rig.index()
+    desk.rig.chain.reorg(3, keep=False, blocks=4)
+    await desk.rig.index()
+    now = await desk.get(withdrawal)
+    assert (now.state, now.reserved, await desk.free(A)) == (_S.PROCESSING, True, 40)
+    desk.sign(intent)
+    desk.rig.chain.mine(3)
+    await desk.rig.index()
+    assert ((await desk.get(withdrawal)).state, await desk.free(A)) == (_S.COMPLETED, 40)
     await desk.rig.check()
 
 

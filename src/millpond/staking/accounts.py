@@ -25,6 +25,7 @@ REWARD_FUNDS = "reward-funds"
 REWARD_RESERVE = "reward-reserve"
 SHORTFALL = "shortfall"
 REWARDS = "rewards"
+CLAIMING = "claiming"
 KEPT = "kept"
 
 
@@ -91,6 +92,15 @@ def kept(pool_id: str, wallet: str, asset: Asset) -> Account:
 def rewards(pool_id: str, wallet: str, asset: Asset) -> Account:
     """Rewards that were distributed to a wallet and not paid out yet."""
     return Account(AccountType.LIABILITY, staker_owner(pool_id, wallet), REWARDS, asset)
+
+
+def claiming(pool_id: str, wallet: str, asset: Asset) -> Account:
+    """Where a claim's reservation points to; nothing is ever posted here.
+
+    Only the chain takes money out of the reward funds, so nothing else may make them
+    less: a claim is reserved between two accounts of what is owed.
+    """
+    return Account(AccountType.LIABILITY, staker_owner(pool_id, wallet), CLAIMING, asset)
 
 
 def derived_id(kind: str, *parts: str | int) -> str:

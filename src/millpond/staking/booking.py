@@ -24,6 +24,10 @@ REWARD_PAYMENTS = frozenset({_K.REWARD_PAID, _K.REWARD_KEPT})
 """Kinds that answer to a batch of the operator's own."""
 
 
+MOVES_FUNDS = FUNDING | REWARD_PAYMENTS | {_K.REWARD_CLAIMED}
+"""Kinds whose booking or reversal may change the reward funds."""
+
+
 def transfer_of(pool: StakingPool, event: Event) -> Transfer | None:
     """The transfer that books an event; None if it moves nothing in the books.
 
@@ -53,7 +57,7 @@ def _sides(pool: StakingPool, event: Event) -> tuple[Account, Account] | None:
 
 
 _POSITION = frozenset({_K.DEPOSIT, _K.WITHDRAW, _K.TRANSFER_OUT})
-_REWARD = frozenset({_K.REWARD_PAID, _K.REWARD_KEPT, _K.REWARD_CLAIMED})
+_REWARD = REWARD_PAYMENTS | {_K.REWARD_CLAIMED}
 
 
 def _position_sides(pool: StakingPool, event: Event) -> tuple[Account, Account]:

@@ -18,6 +18,7 @@ from millpond.risk import Function, Request, RiskEngine
 from millpond.staking import accounts
 from millpond.staking.booking import (
     FUNDING,
+    MOVES_FUNDS,
     REWARD_PAYMENTS,
     defund,
     fund,
@@ -55,12 +56,11 @@ class RewardClaims(Protocol):
     it they are only kept as events, and whoever sent the batch books them.
     """
 
-    async def reservation(self, tx: Tx, pool: StakingPool, event: Event) -> str | None:
-        """The pending transfer that reserved what this event paid; None: none is open.
+    async def ready(self, tx: Tx, pool: StakingPool) -> None:
+        """The reward funds are about to move: no reservation may stand in their way."""
 
-        What was kept by the contract is owed still, by another account: then what
-        was reserved has been given back, and nothing is named.
-        """
+    async def make_room(self, tx: Tx, pool: StakingPool, event: Event) -> None:
+        """Give back what was reserved of the rewards that this event paid or kept."""
 
     async def booked(self, tx: Tx, pool: StakingPool, event: Event) -> None:
         """It is confirmed and booked."""
@@ -103,6 +103,7 @@ class Bookkeeper:
         Raises:
             BooksConflictError: The books cannot follow the chain.
         """
+        await self._ready(tx, pool, events)
         holds = Holds(pool, self._ledger, self._clock.now_ms(), self._risk)
         await holds.load(tx, events)
         queue = _Queue(self._ledger, tx)
@@ -151,6 +152,7 @@ class Bookkeeper:
             for event in events:
                 if (pool.kind, event.kind) in _FLOWS:
                     await self._risk.returned(tx, event.reference)
+        await self._ready(tx, pool, events)
         holds = Holds(pool, self._ledger, self._clock.now_ms(), self._risk)
         await holds.load(tx, events, everybody=True)
         await holds.suspend(tx)
@@ -170,6 +172,10 @@ class Bookkeeper:
         await self._alert_undone(tx, pool, events, changed)
         return changed
 
+    async def _ready(self, tx: Tx, pool: StakingPool, events: Sequence[Event]) -> None:
+        if self._claims is not None and any(event.kind in MOVES_FUNDS for event in events):
+            await self._claims.ready(tx, pool)
+
     async def _book_one(
         self, tx: Tx, pool: StakingPool, event: Event, holds: Holds, queue: _Queue
     ) -> None:
@@ -185,17 +191,8 @@ class Bookkeeper:
             await self._post_reward(tx, pool, event, queue)
             return
         answered = holds.answered_by(event)
-        if answered is not None and event.kind is EventKind.SKIPPED:
-            await queue.flush()
-            await holds.skipped(tx, answered, event)
+        if answered is not None and await self._answer(tx, answered, event, holds, queue):
             return
-        settles = answered is not None and answered.reserved and answered.amount == event.amount
-        if answered is not None:
-            holds.paid(answered, event)
-            if settles:
-                hold = Resolution(event.identity, answered.hold_id, reference=event.reference)
-                await queue.resolve(hold)
-                return
         if event.kind in _LEAVES and holds.reserved_of(event.wallet):
             await queue.flush()
             await holds.make_room(tx, event)
@@ -203,17 +200,30 @@ class Bookkeeper:
         if transfer is not None:
             await queue.post(transfer)
 
+    async def _answer(
+        self, tx: Tx, withdrawal: Withdrawal, event: Event, holds: Holds, queue: _Queue
+    ) -> bool:
+        """End the withdrawal that a batch paid or skipped; whether that books the event too."""
+        if event.kind is EventKind.SKIPPED:
+            await queue.flush()
+            await holds.skipped(tx, withdrawal, event)
+            return True
+        if withdrawal.reserved and withdrawal.amount == event.amount:
+            holds.paid(withdrawal, event)
+            hold = Resolution(event.identity, withdrawal.hold_id, reference=event.reference)
+            await queue.resolve(hold)
+            return True
+        await queue.flush()
+        await holds.paid_otherwise(tx, withdrawal, event)
+        return False
+
     async def _book_reward(self, tx: Tx, pool: StakingPool, event: Event, queue: _Queue) -> None:
         if self._claims is None:
             return
         await queue.flush()
-        reserved = None
         if event.kind in REWARD_PAYMENTS:
-            reserved = await self._claims.reservation(tx, pool, event)
-        if reserved is not None:
-            await queue.resolve(Resolution(event.identity, reserved, reference=event.reference))
-        else:
-            await self._post_reward(tx, pool, event, queue)
+            await self._claims.make_room(tx, pool, event)
+        await self._post_reward(tx, pool, event, queue)
         await queue.flush()
         await self._claims.booked(tx, pool, event)
 

@@ -1,8 +1,9 @@
 """What every batch that a hot wallet pays is held against before it is written.
 
-Withdrawals and reward claims of direct pools are both paid by transactions of the
-operator's key on the pool's chain. Whether that key has gas, and whether the
-contract would take the batch, is asked here: a shortage waits and alerts.
+Withdrawals and reward claims of direct pools, and the queues of vaults, are paid by
+transactions of the operator's key on the pool's chain. Whether the risk engine holds
+them, whether that key has gas, and whether the contract would take the batch, is
+asked here: a shortage waits and alerts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Protocol
 from millpond.alerts import Alerts, Severity
 from millpond.chains.evm.tx import Call, CallRevertedError, Market
 from millpond.errors import UnavailableError
-from millpond.staking.pools import StakingPool
+from millpond.risk import Function, RiskEngine
+from millpond.staking.pools import PRODUCT, StakingPool
 from millpond.staking.settings import StakingSettings
 from millpond.store import Store
 
@@ -23,6 +25,8 @@ GAS_ALERT = "staking_gas_shortage"
 NO_GAS = "the hot wallet has not enough for gas; it waits"
 NOBODY = "the chain cannot be asked now"
 REFUSED = "the contract refuses to pay"
+
+_HELD = {Function.WITHDRAW: "withdrawals are held", Function.CLAIM: "claims are held"}
 
 
 class PayingChain(Protocol):
@@ -51,9 +55,11 @@ class Paying:
 
     Args:
         store: The database.
+        risk: Asked whether such payments are held.
         wallets: The hot wallet of each chain; pools of other chains wait.
         alerts: Told about shortages and what is refused.
         settings: Gas that a payee is reckoned with.
+        function: What of users' doings they are: withdrawals or claims.
         what: What the batches pay, in the plural.
         refused_alert: Kind of the alert when the contract refuses them.
     """
@@ -61,17 +67,21 @@ class Paying:
     def __init__(
         self,
         store: Store,
+        risk: RiskEngine,
         wallets: Mapping[int, HotWallet],
         alerts: Alerts,
         settings: StakingSettings,
         *,
+        function: Function,
         what: str,
         refused_alert: str,
     ) -> None:
         self._store = store
+        self._risk = risk
         self._wallets = wallets
         self._alerts = alerts
         self._settings = settings
+        self._function = function
         self._what = what
         self._refused_alert = refused_alert
 
@@ -85,6 +95,9 @@ class Paying:
             payees: How many the batch has.
             trial: Makes a call like the batch's, to be tried; None: there is nothing to try.
         """
+        held = await self._held(pool)
+        if held:
+            return held
         wallet = self._wallets.get(pool.chain_id)
         if wallet is None:
             return "this process has no hot wallet on the pool's chain"
@@ -93,6 +106,17 @@ class Paying:
             return short or await self._refused(pool, wallet, await trial())
         except UnavailableError as error:
             return f"{NOBODY}: {error.message}"
+
+    async def _held(self, pool: StakingPool) -> str:
+        async with self._store.read() as tx:
+            hold = await self._risk.held(
+                tx,
+                self._function,
+                product=PRODUCT,
+                pool_id=pool.pool_id,
+                asset=pool.asset.code,  # A vault's exits are counted and held in tokens too.
+            )
+        return "" if hold is None else f"{_HELD[self._function]}: {hold.reason}"
 
     async def _short_of_gas(self, pool: StakingPool, wallet: HotWallet, payees: int) -> str:
         market = await wallet.access.market()

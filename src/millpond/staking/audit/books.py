@@ -1,8 +1,9 @@
-"""The ledger of a pool against its events, its positions and its withdrawals."""
+"""The ledger of a pool against its events, its positions, its withdrawals and its claims."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -15,8 +16,11 @@ from millpond.staking.booking import stake_total
 from millpond.staking.model import EventKind, EventState
 from millpond.staking.pools import PoolKind, StakingPool
 from millpond.staking.recording import event_of
+from millpond.staking.rewards import claims as claim_rows
+from millpond.staking.rewards.claims import Claim
 from millpond.staking.tables import event_table, position_table
 from millpond.staking.withdrawals import rows as withdrawal_rows
+from millpond.staking.withdrawals.model import Withdrawal
 from millpond.staking.withdrawals.tables import withdrawal_table
 from millpond.store import Tx
 
@@ -40,6 +44,7 @@ async def check_books(tx: Tx, ledger: Ledger, pool: StakingPool) -> list[Row]:
     rows += await _check_holds(tx, pool, held)
     rows += await _check_custody(tx, ledger, pool)
     rows += await _check_rewards(tx, ledger, pool)
+    rows += await _check_claims(tx, ledger, pool)
     return rows
 
 
@@ -101,22 +106,39 @@ async def _check_positions(tx: Tx, pool: StakingPool, staked: dict[str, int]) ->
 
 async def _check_holds(tx: Tx, pool: StakingPool, held: dict[str, Balance]) -> list[Row]:
     """What is reserved of stakes is what open withdrawals reserve."""
-    wanted: defaultdict[str, int] = defaultdict(int)
     query = select(withdrawal_table).where(
         withdrawal_table.c.pool_id == pool.pool_id, withdrawal_table.c.reserved.is_(True)
     )
-    for row in (await tx.execute(query)).mappings():
-        withdrawal = withdrawal_rows.to_withdrawal(row)
-        wanted[withdrawal.wallet] += withdrawal.amount
-        if withdrawal.final:
-            why = f"withdrawal {withdrawal.id} is {withdrawal.state.value} and still reserves"
-            return [compare("withdrawals", pool.pool_id, "open", withdrawal.state.value, why)]
+    rows = [withdrawal_rows.to_withdrawal(row) for row in (await tx.execute(query)).mappings()]
+    return _check_reserved("withdrawals", pool, held, rows)
+
+
+async def _check_claims(tx: Tx, ledger: Ledger, pool: StakingPool) -> list[Row]:
+    """What is reserved of rewards is what open claims reserve."""
+    if pool.kind is not PoolKind.DIRECT:
+        return []
+    owed = await staker_balances(tx, ledger, pool, accounts.REWARDS, pool.asset.code)
+    return _check_reserved("claims", pool, owed, await claim_rows.reserved_of(tx, pool.pool_id))
+
+
+def _check_reserved(
+    check: str,
+    pool: StakingPool,
+    held: Mapping[str, Balance],
+    reserving: Sequence[Withdrawal | Claim],
+) -> list[Row]:
+    wanted: defaultdict[str, int] = defaultdict(int)
+    for one in reserving:
+        wanted[one.wallet] += one.amount
+        if one.final:
+            why = f"{one.id} is {one.state.value} and still reserves"
+            return [compare(check, pool.pool_id, "open", one.state.value, why)]
     reserved = {w: b.outgoing.units for w, b in held.items() if b.outgoing.units}
     return only_drifts(
-        "withdrawals",
+        check,
         pool.pool_id,
         (
-            compare("withdrawals", wallet, wanted.get(wallet, 0), reserved.get(wallet, 0))
+            compare(check, wallet, wanted.get(wallet, 0), reserved.get(wallet, 0))
             for wallet in sorted(wanted.keys() | reserved.keys())
         ),
         "reservations",

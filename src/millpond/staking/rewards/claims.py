@@ -36,6 +36,7 @@ _C = claim_table.c
 KEPT = "the token refused this address; the contract keeps it for the wallet to take"
 PAID_OTHERWISE = "it was paid by another transaction"
 PAYMENT_UNDONE = "the payment was taken back by the chain and may come again"
+LESS_OWED = "the payment was taken back by the chain and may come again, but less is owed now"
 
 MAX_PAGE = 1_000
 
@@ -89,6 +90,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     requested_ms: int
     updated_ms: int
     finished_ms: int | None
+
+    @property
+    def final(self) -> bool:
+        """Tell whether nothing more happens to it, short of a reorg."""
+        return self.state in _FINAL
 
     @property
     def hold_id(self) -> str:
@@ -251,19 +257,31 @@ class ClaimBooks:
     def __init__(self, claims: Claims) -> None:
         self._claims = claims
 
-    async def reservation(self, tx: Tx, pool: StakingPool, event: Event) -> str | None:
-        """The reservation that a payment ends; room is made where there is none.
+    async def ready(self, tx: Tx, pool: StakingPool) -> None:
+        """Make reservations anew that were made against the funds, as all once were.
 
-        What the contract keeps stays owed, so what was reserved is given back first.
+        They make the funds less than the contract has, so that what the contract
+        does could not be booked.
         """
+        funds = accounts.reward_funds(pool.pool_id, pool.asset)
+        if not (await self._claims.ledger.balance(tx, funds)).outgoing.units:
+            return
+        reserved = await reserved_of(tx, pool.pool_id, lock=True)
+        await self._claims.give_back(tx, reserved)
+        for claim in reserved:
+            again = msgspec.structs.replace(claim, hold=claim.hold + 1)
+            await self._claims.ledger.reserve(tx, [_hold(pool, again)])
+            await self._claims.change(tx, [claim], hold=again.hold)
+
+    async def make_room(self, tx: Tx, pool: StakingPool, event: Event) -> None:
+        """Give back what was reserved for a payment; claims that wait yield to one without."""
         claim = await _answered(tx, pool, event)
-        if claim is None or not claim.reserved:
-            await self._make_room(tx, pool, event)
-            return None
-        if event.kind is EventKind.REWARD_PAID and claim.amount == event.amount:
-            return claim.hold_id
-        await self._claims.give_back(tx, [claim])
-        return None
+        freed = 0
+        if claim is not None and claim.reserved:
+            await self._claims.give_back(tx, [claim])
+            freed = claim.amount
+        if freed < event.amount:
+            await self._fail_waiting(tx, pool, event)
 
     async def booked(self, tx: Tx, pool: StakingPool, event: Event) -> None:
         """The claim is paid, or kept for the wallet."""
@@ -284,24 +302,29 @@ class ClaimBooks:
         claim = await _answered(tx, pool, event)
         if claim is None or claim.state is not ClaimState.PAID:
             return
-        again = msgspec.structs.replace(claim, hold=claim.hold + 1)
-        await self._claims.ledger.reserve(tx, [_hold(pool, again)])
+        again = msgspec.structs.replace(
+            claim, hold=claim.hold + 1, reserved=True, reason=PAYMENT_UNDONE
+        )
+        try:
+            await self._claims.ledger.reserve(tx, [_hold(pool, again)])
+        except InsufficientFundsError:
+            again = msgspec.structs.replace(claim, reserved=False, reason=LESS_OWED)
         await self._claims.change(
             tx,
             [claim],
             state=ClaimState.PROCESSING,
-            reason=PAYMENT_UNDONE,
-            reserved=True,
+            reason=again.reason,
+            reserved=again.reserved,
             hold=again.hold,
             tx_hash=None,
             finished_ms=None,
         )
 
-    async def _make_room(self, tx: Tx, pool: StakingPool, event: Event) -> None:
+    async def _fail_waiting(self, tx: Tx, pool: StakingPool, event: Event) -> None:
         """Fail claims that wait, if the payment needs what they reserve."""
         account = accounts.rewards(pool.pool_id, event.wallet, pool.asset)
         balance = await self._claims.ledger.balance(tx, account)
-        if event.kind is EventKind.REWARD_CLAIMED or balance.available.units >= event.amount:
+        if balance.available.units >= event.amount:
             return
         waiting = await _open_of(tx, pool.pool_id, event.wallet)
         pending = [claim for claim in waiting if claim.state is ClaimState.PENDING]
@@ -345,6 +368,12 @@ async def _open_of(tx: Tx, pool_id: str, wallet: str) -> list[Claim]:
     return await _read(tx, query)
 
 
+async def reserved_of(tx: Tx, pool_id: str, *, lock: bool = False) -> list[Claim]:
+    """All claims of a pool for which something is reserved, oldest first."""
+    query = select(claim_table).where(_C.pool_id == pool_id, _C.reserved.is_(True)).order_by(_C.id)
+    return await _read(tx, query.with_for_update() if lock else query)
+
+
 async def _answered(tx: Tx, pool: StakingPool, event: Event) -> Claim | None:
     if event.batch_id is None:
         return None
@@ -375,7 +404,7 @@ def _hold(pool: StakingPool, claim: Claim) -> Transfer:
     return Transfer(
         claim.hold_id,
         debit=accounts.rewards(pool.pool_id, claim.wallet, pool.asset),
-        credit=accounts.reward_funds(pool.pool_id, pool.asset),
+        credit=accounts.claiming(pool.pool_id, claim.wallet, pool.asset),
         amount=pool.asset.amount(claim.amount),
         code="claim",
         reference=claim.reference,

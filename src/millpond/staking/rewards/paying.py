@@ -14,7 +14,7 @@ from millpond.risk import Function
 from millpond.staking.accounts import derived_id
 from millpond.staking.batches import BatchEffect, BatchKind, BatchPayload, payees_of
 from millpond.staking.paying import REFUSED, HotWallet, Paying
-from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, list_pools
+from millpond.staking.pools import PoolKind, StakingPool, list_pools
 from millpond.staking.rewards import claims as claim_rows
 from millpond.staking.rewards.claims import Claim, Claims, ClaimState
 from millpond.staking.settings import StakingSettings
@@ -73,9 +73,11 @@ class ClaimRun:
         self._settings = settings or StakingSettings()
         self._paying = Paying(
             store,
+            claims.risk,
             wallets,
             alerts,
             self._settings,
+            function=Function.CLAIM,
             what=BATCH.what,
             refused_alert=BATCH.refused_alert,
         )
@@ -117,16 +119,6 @@ class ClaimRun:
             return len(await claim_rows.pending(tx, pool.pool_id, limit=limit, lock=False))
 
     async def _held_because(self, pool: StakingPool, payees: int) -> str:
-        async with self._store.read() as tx:
-            hold = await self._claims.risk.held(
-                tx,
-                Function.CLAIM,
-                product=PRODUCT,
-                pool_id=pool.pool_id,
-                asset=pool.asset.code,
-            )
-        if hold is not None:
-            return f"claims are held: {hold.reason}"
         return await self._paying.held_because(pool, payees, lambda: self._trial(pool, payees))
 
     async def _trial(self, pool: StakingPool, payees: int) -> Call | None:

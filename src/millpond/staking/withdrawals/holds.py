@@ -37,6 +37,7 @@ SKIPPED_BECAUSE = {
 
 TAKEN_OUT = "the stake was taken out on chain before the withdrawal was paid"
 TAKEN_OUT_LATE = "the stake was taken out on chain; the transaction under way decides"
+PAID_ANOTHER_AMOUNT = "its transaction paid another amount than was asked for"
 PAID_LATE = "paid on chain after it had been given up"
 PAYMENT_UNDONE = "the payment was taken back by the chain and may come again"
 STAKE_UNDONE = "the stake was taken back by the chain"
@@ -113,9 +114,16 @@ class Holds:
         return [withdrawal for withdrawal in found if withdrawal.reserved]
 
     def paid(self, withdrawal: Withdrawal, event: Event) -> None:
-        """The chain has paid it."""
-        late = withdrawal.state is WithdrawalState.FAILED
-        self._end(withdrawal, WithdrawalState.COMPLETED, PAID_LATE if late else "", event)
+        """The chain has paid what is reserved; the caller posts the reservation."""
+        self._end(withdrawal, WithdrawalState.COMPLETED, "", event)
+
+    async def paid_otherwise(self, tx: Tx, withdrawal: Withdrawal, event: Event) -> None:
+        """The chain has paid what is not reserved, or not as much: what is reserved returns."""
+        await self._void(tx, withdrawal)
+        why = "" if withdrawal.amount == event.amount else PAID_ANOTHER_AMOUNT
+        if withdrawal.state is WithdrawalState.FAILED:
+            why = PAID_LATE
+        self._end(withdrawal, WithdrawalState.COMPLETED, why, event)
 
     async def skipped(self, tx: Tx, withdrawal: Withdrawal, event: Event) -> None:
         """The contract has passed it over: what was reserved returns."""

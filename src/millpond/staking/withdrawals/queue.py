@@ -22,7 +22,7 @@ from millpond.intents.model import FINAL
 from millpond.risk import Function, RiskEngine
 from millpond.staking import checkpoints
 from millpond.staking.paying import NOBODY, HotWallet, Paying
-from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, list_pools
+from millpond.staking.pools import PoolKind, StakingPool, list_pools
 from millpond.staking.settings import StakingSettings
 from millpond.store import Store, Tx
 
@@ -118,16 +118,17 @@ class QueueRun:
     ) -> None:
         self._store = store
         self._intents = intents
-        self._risk = risk
         self._chains = chains
         self._wallets = wallets
         self._alerts = alerts
         self._ids = ids
         self._paying = Paying(
             store,
+            risk,
             wallets,
             alerts,
             settings or StakingSettings(),
+            function=Function.WITHDRAW,
             what="the queue",
             refused_alert=REFUSED_ALERT,
         )
@@ -154,7 +155,7 @@ class QueueRun:
         async def trial() -> Call:
             return payload.call()
 
-        waits = await self._held(pool) or await self._paying.held_because(pool, payload.most, trial)
+        waits = await self._paying.held_because(pool, payload.most, trial)
         return waits or await self._write(pool, payload)
 
     async def _payable(self, pool: StakingPool) -> tuple[int, bool]:
@@ -173,17 +174,6 @@ class QueueRun:
         data = vault.encode(function, *arguments)
         answer = await self._chains[pool.chain_id].call(pool.contract, data)
         return vault.decode_output(function, answer)
-
-    async def _held(self, pool: StakingPool) -> str:
-        async with self._store.read() as tx:
-            hold = await self._risk.held(
-                tx,
-                Function.WITHDRAW,
-                product=PRODUCT,
-                pool_id=pool.pool_id,
-                asset=pool.asset.code,  # what leaves is counted and held in tokens
-            )
-        return "" if hold is None else f"withdrawals are held: {hold.reason}"
 
     async def _write(self, pool: StakingPool, payload: QueuePayload) -> str:
         """The intent, unless one of this vault is under way."""

@@ -137,24 +137,35 @@ async def by_chain_keys(
 async def change(
     tx: Tx, withdrawals: Sequence[Withdrawal], *, now_ms: int, **values: Any
 ) -> list[Withdrawal]:
-    """Write the same columns of several withdrawals; `tell` about them at the end."""
+    """Write the same columns of several withdrawals and tell about them."""
     if not withdrawals:
         return []
-    ids = [withdrawal.id for withdrawal in withdrawals]
-    await tx.execute(update(_T).where(any_of(tx, _C.id, ids)).values(updated_ms=now_ms, **values))
-    return [msgspec.structs.replace(w, updated_ms=now_ms, **values) for w in withdrawals]
+    values["updated_ms"] = now_ms
+    await _write(tx, withdrawals, values)
+    changed = [msgspec.structs.replace(w, **values) for w in withdrawals]
+    await tell(tx, changed, now_ms=now_ms)
+    return changed
 
 
 async def save(tx: Tx, withdrawals: Sequence[Withdrawal], *, now_ms: int) -> None:
-    """Write what may change of withdrawals, those with the same values together."""
+    """Write what may change of withdrawals, those with the same values together.
+
+    It tells nobody: whoever books a range does so once, when all is written.
+    """
     groups: defaultdict[tuple[Any, ...], list[Withdrawal]] = defaultdict(list)
     for withdrawal in withdrawals:
         groups[tuple(getattr(withdrawal, name) for name in _CHANGES)].append(withdrawal)
     for values, group in groups.items():
-        await change(tx, group, now_ms=now_ms, **dict(zip(_CHANGES, values, strict=True)))
+        columns = dict(zip(_CHANGES, values, strict=True))
+        await _write(tx, group, columns | {"updated_ms": now_ms})
 
 
 _CHANGES = ("state", "reason", "reserved", "hold", "tx_hash", "block_number", "finished_ms")
+
+
+async def _write(tx: Tx, withdrawals: Sequence[Withdrawal], values: dict[str, Any]) -> None:
+    ids = [withdrawal.id for withdrawal in withdrawals]
+    await tx.execute(update(_T).where(any_of(tx, _C.id, ids)).values(**values))
 
 
 async def tell(tx: Tx, withdrawals: Sequence[Withdrawal], *, now_ms: int) -> None:

@@ -16,7 +16,7 @@ from millpond.staking import metrics
 from millpond.staking.accounts import derived_id
 from millpond.staking.batches import BatchPayload, payees_of
 from millpond.staking.paying import HotWallet, Paying
-from millpond.staking.pools import PRODUCT, PoolKind, StakingPool, list_pools
+from millpond.staking.pools import PoolKind, StakingPool, list_pools
 from millpond.staking.settings import StakingSettings
 from millpond.staking.withdrawals import rows
 from millpond.staking.withdrawals.effect import BATCH
@@ -71,7 +71,6 @@ class WithdrawalRun:
     ) -> None:
         self._store = store
         self._intents = intents
-        self._risk = risk
         self._wallets = wallets
         self._alerts = alerts
         self._clock = clock
@@ -79,9 +78,11 @@ class WithdrawalRun:
         self._settings = settings or StakingSettings()
         self._paying = Paying(
             store,
+            risk,
             wallets,
             alerts,
             self._settings,
+            function=Function.WITHDRAW,
             what=BATCH.what,
             refused_alert=BATCH.refused_alert,
         )
@@ -101,7 +102,8 @@ class WithdrawalRun:
                 count = (await rows.counts(tx, pool.pool_id)).get(WithdrawalState.PENDING, 0)
             if not count:
                 break
-            waits = await self._held_because(pool, min(count, self._settings.max_payees))
+            payees_now = min(count, self._settings.max_payees)
+            waits = await self._paying.held_because(pool, payees_now, lambda: self._trial(pool))
             if waits:
                 break
             intent, size = await self._write_batch(pool)
@@ -111,20 +113,6 @@ class WithdrawalRun:
             payees += size
         await self._watch_age(pool)
         return RunResult(pool_id=pool.pool_id, batches=tuple(batches), payees=payees, waits=waits)
-
-    async def _held_because(self, pool: StakingPool, payees: int) -> str:
-        """Why no batch can be written now; empty if one can."""
-        async with self._store.read() as tx:
-            hold = await self._risk.held(
-                tx,
-                Function.WITHDRAW,
-                product=PRODUCT,
-                pool_id=pool.pool_id,
-                asset=pool.stake.code,
-            )
-        if hold is not None:
-            return f"withdrawals are held: {hold.reason}"
-        return await self._paying.held_because(pool, payees, lambda: self._trial(pool))
 
     async def _trial(self, pool: StakingPool) -> Call | None:
         """A batch of the oldest one, to be tried."""
@@ -171,7 +159,7 @@ class WithdrawalRun:
                 created_ms=now_ms,
             )
         )
-        moved = await rows.change(
+        await rows.change(
             tx,
             chosen,
             now_ms=now_ms,
@@ -179,7 +167,6 @@ class WithdrawalRun:
             batch_id=batch_id,
             reason="",
         )
-        await rows.tell(tx, moved, now_ms=now_ms)
 
     async def _watch_age(self, pool: StakingPool) -> None:
         """Show how long the oldest has waited, and say so when it is too long."""

@@ -124,7 +124,7 @@ class Withdrawals:
         held = [void_of(withdrawal) for withdrawal in withdrawals if withdrawal.reserved]
         await self.ledger.void_pending(tx, held)
         now_ms = self.clock.now_ms()
-        failed = await rows.change(
+        return await rows.change(
             tx,
             withdrawals,
             now_ms=now_ms,
@@ -133,8 +133,6 @@ class Withdrawals:
             reserved=False,
             finished_ms=now_ms,
         )
-        await rows.tell(tx, failed, now_ms=now_ms)
-        return failed
 
     async def put_back(
         self, tx: Tx, withdrawals: Sequence[Withdrawal], reason: str
@@ -147,17 +145,14 @@ class Withdrawals:
         pending = [w for w in withdrawals if w.reserved and not await self._asked_again(tx, w)]
         lost = [w for w in withdrawals if w not in pending]
         await self.fail(tx, lost, reason)
-        now_ms = self.clock.now_ms()
-        back = await rows.change(
+        return await rows.change(
             tx,
             pending,
-            now_ms=now_ms,
+            now_ms=self.clock.now_ms(),
             state=WithdrawalState.PENDING,
             reason=reason,
             batch_id=None,
         )
-        await rows.tell(tx, back, now_ms=now_ms)
-        return back
 
     async def under_way(self, tx: Tx, chain_key: str) -> list[Withdrawal]:
         """Withdrawals of a batch, by its name on chain, whose end is open; locked."""
@@ -166,9 +161,7 @@ class Withdrawals:
 
     async def explain(self, tx: Tx, withdrawals: Sequence[Withdrawal], reason: str) -> None:
         """Say why withdrawals are where they are."""
-        now_ms = self.clock.now_ms()
-        told = await rows.change(tx, withdrawals, now_ms=now_ms, reason=reason)
-        await rows.tell(tx, told, now_ms=now_ms)
+        await rows.change(tx, withdrawals, now_ms=self.clock.now_ms(), reason=reason)
 
     async def _asked_again(self, tx: Tx, withdrawal: Withdrawal) -> bool:
         found = await rows.open_of(tx, withdrawal.pool_id, [withdrawal.wallet])
