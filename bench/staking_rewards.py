@@ -67,7 +67,7 @@ async def _measure(url: str, pool: StakingPool, stakers: int) -> list[float]:
 
 
 async def _stake(world: World, stakers: int) -> None:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number in range(1, stakers + 1):
         world.seq += 1
         rows.append(
