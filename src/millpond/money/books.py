@@ -9,11 +9,11 @@ transaction is alone anyway.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Column, Row, func, select
 
 from millpond.money import tables
 from millpond.money.accounts import Account, AccountType
@@ -112,12 +112,11 @@ class Books:
             LedgerConflictError: The asset has another number of decimals in the books.
         """
         paths = {account.path: account for account in accounts}
-        ids = await _ids(tx, paths)
-        missing = [paths[path] for path in sorted(paths.keys() - ids.keys())]
+        # Made before any is locked: who waits for another's new account holds none then.
+        missing = await _missing(tx, paths)
         if missing:
             await create_accounts(tx, missing, overdraft=False, now_ms=now_ms)
-            ids = await _ids(tx, paths)
-        rows = await _locked(tx, ids.values())
+        rows = await _locked(tx, tables.accounts.c.path, paths.keys())
         assert len(rows) == len(paths), "every account that was asked for is locked"
         # Accounts that differ in nothing but decimals have one path between them.
         one_each = len(paths) == len(accounts)
@@ -134,7 +133,9 @@ class Books:
     @classmethod
     async def for_ids(cls, tx: Tx, ids: Collection[int]) -> Books:
         """Lock the accounts with these row ids, in the order of the ids."""
-        return cls(Book(row, account_of(row)) for row in await _locked(tx, ids))
+        return cls(
+            Book(row, account_of(row)) for row in await _locked(tx, tables.accounts.c.id, ids)
+        )
 
     def apply(
         self, kind: Kind, debit: Book, credit: Book, units: int, *, reserved: int = 0
@@ -202,22 +203,25 @@ def _assert_sane(book: Book) -> None:
     assert not book.guarded or book.available >= 0, "a guarded account never goes below zero"
 
 
-async def _locked(tx: Tx, ids: Collection[int]) -> Sequence[Row[Any]]:
+async def _locked(tx: Tx, column: Column[Any], values: Collection[int | str]) -> Sequence[Row[Any]]:
     """Rows of accounts, each locked, in the order of the ids."""
     query = (
         select(tables.accounts)
-        .where(any_of(tx, tables.accounts.c.id, ids))
+        .where(any_of(tx, column, values))
         .order_by(tables.accounts.c.id)
         .with_for_update(key_share=True)
     )
     return (await tx.execute(query)).all()
 
 
-async def _ids(tx: Tx, paths: Collection[str]) -> dict[str, int]:
-    query = select(tables.accounts.c.path, tables.accounts.c.id).where(
-        any_of(tx, tables.accounts.c.path, list(paths))
-    )
-    return {row.path: row.id for row in await tx.execute(query)}
+async def _missing(tx: Tx, accounts: Mapping[str, Account]) -> list[Account]:
+    """Those of the accounts, by path, that do not exist, in the order of their paths."""
+    column = tables.accounts.c.path
+    known = any_of(tx, column, accounts.keys())
+    if (await tx.execute(select(func.count()).where(known))).scalar_one() == len(accounts):
+        return []  # As nearly always; counting reads no rows.
+    there = set((await tx.execute(select(column).where(known))).scalars())
+    return [accounts[path] for path in sorted(accounts.keys() - there)]
 
 
 async def create_accounts(
