@@ -183,6 +183,14 @@ async def test_what_the_limits_refuse_is_written_down_though_nothing_else_is(eit
         assert {gauge["rule"] for gauge in gauges} >= {"withdrawal_cap", "deposit_cap"}
 
 
+async def test_a_pool_that_is_not_there_is_not_paused(either: Platform):
+    async with either.client() as client:
+        wish = {"scope": "pool:btdc", "function": "deposit", "reason": "a slip of the pen"}
+        answer = await client.post("/api/admin/risk/pause", json=wish, headers=OPERATOR)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert (await client.get("/api/admin/holds", headers=OPERATOR)).json()["items"] == []
+
+
 async def test_limits_are_set_in_base_units_or_in_whole_ones(either: Platform):
     wish = {"scope": f"pool:{POOL}", "asset": "BTCD", "reason": "carefully"}
 
@@ -206,6 +214,8 @@ async def test_limits_are_set_in_base_units_or_in_whole_ones(either: Platform):
             (400, {"limits": {"deposit_cap": "1"}, "amounts": "whole", "asset": "OTHER"}),
             (400, {"limits": {"deposit_cap": "-1"}}),
             (400, {"limits": {}, "amounts": "some"}),
+            (404, {"limits": {}, "scope": "pool:not-there"}),
+            (404, {"limits": {}, "scope": "product:other"}),
         ):
             assert (await put(client, **wrong)).status_code == status, wrong
         async with either.store.read() as tx:

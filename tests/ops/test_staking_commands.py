@@ -74,7 +74,8 @@ def test_a_pool_is_deployed_taken_in_and_funded_once_however_often_it_is_said(
     assert "holds 0" in poor
     shown = json.loads(run(operator, "staking", "status", "--json"))
     assert [(p["pool_id"], p["staked"]) for p in shown] == [("one", "0.000000000000000000 BTCD")]
-    assert shown[0]["silent_since"] is None
+    assert (shown[0]["silent_since"], shown[0]["indexed_at"]) == (None, None)
+    assert "nothing was read yet" in run(operator, "staking", "status")
 
 
 def test_what_the_owner_alone_can_do_is_printed_for_the_owner(operator: dict[str, str]):

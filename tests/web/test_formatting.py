@@ -1,5 +1,7 @@
 """Numbers as people read them."""
 
+from typing import Any
+
 import pytest
 
 from millpond.web import formatting as f
@@ -30,6 +32,9 @@ def test_hashrates(value, text):
         ("0.00000001", "0.00000001", "0.00000001"),
         ("-3.10000000", "-3.1", "-3.1"),
         ("19.99999999", "19.99999999", "19.99"),
+        ("0.009999999999999999", "0.009999999999999999", "0.009999"),
+        ("0.500000000000000001", "0.500000000000000001", "0.5"),
+        ("0.000000000000000000", "0", "0"),
     ],
 )
 def test_amounts_are_shortened_never_rounded_up(amount, trimmed, short):
@@ -98,6 +103,11 @@ def test_what_is_held_is_said_in_words_of_staking():
     assert f.sentence("it stands still") == "It stands still."
     assert f.plain_amount("12.500000") == "12.5"
     assert f.plain_amount("100") == "100"
+
+
+def test_a_gauge_that_is_another_one_for_each_wallet_is_a_dash():
+    pool: Any = None
+    assert f.gauge(None, "user_cap", pool) == "\u2013"
 
 
 def test_a_limit_is_shown_as_it_is_typed():

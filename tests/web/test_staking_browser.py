@@ -379,10 +379,12 @@ async def test_the_operator_sets_terms_funds_and_ends_what_has_tripped(
         await world.settle()
         assert await world.funded(DIRECT) - before == 12 * ONE + ONE // 2
         await expect(pool).to_contain_text("0.250000")
-        await act("Limits", "Set the limits", {"Staked in all": "1000.5"} | why, "Limits set.")
+        caps = {"Staked in all": "1000.5", "Staked by one wallet": "600"}
+        await act("Limits", "Set the limits", caps | why, "Limits set.")
+        await expect(said).to_be_in_viewport()
         async with world.store.read() as tx:
             kept = await risk.limits(tx, scope, "BTCD")
-        assert kept == Limits(tvl_cap=1000 * ONE + ONE // 2, rate_jump_bps=500)
+        assert kept == Limits(tvl_cap=1000 * ONE + ONE // 2, user_cap=600 * ONE, rate_jump_bps=500)
 
         await s.page.get_by_role("button", name="Risk", exact=True).click()
         hold = s.page.locator("[id^=hold-]", has_text="rate jump")
@@ -396,6 +398,8 @@ async def test_the_operator_sets_terms_funds_and_ends_what_has_tripped(
             assert (await risk.status(tx, scope)).breakers == ()
         await s.page.get_by_role("button", name="Trail", exact=True).click()
         await expect(s.page.locator("#desk-body")).to_contain_text("the feed was wrong")
+        await s.go(f"/staking/{DIRECT}")
+        await expect(s.page.locator("#pool-limits tr", has_text="600")).to_contain_text("\u2013")
 
 
 async def test_a_chain_that_cannot_be_read_is_said_to_everybody(

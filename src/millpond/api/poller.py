@@ -51,10 +51,11 @@ class Snapshot:
 def sum_stats(pools: list[Pool], at_ms: int) -> Stats:
     """Sum the pools that mine with the first pool's algorithm.
 
-    Hashes of different algorithms do not add up; the others are in `pools`.
+    Hashes of different algorithms do not add up; the others are in `pools`. Where nothing
+    is mined all is zero, and there is no target.
     """
-    first = pools[0]
-    same = [pool.stats for pool in pools if pool.proof_of_work == first.proof_of_work]
+    first = pools[0] if pools else None
+    same = [pool.stats for pool in pools if first and pool.proof_of_work == first.proof_of_work]
 
     def add(name: str) -> int:
         return sum(int(getattr(stats, name)) for stats in same)
@@ -66,7 +67,7 @@ def sum_stats(pools: list[Pool], at_ms: int) -> Stats:
         active_workers=add("active_workers"),
         total_shares_24h=add("total_shares_24h"),
         pool_hashrate=sum(stats.pool_hashrate for stats in same),
-        current_target=first.stats.current_target,
+        current_target=first.stats.current_target if first else "",
         at=iso(at_ms),
         pools=[pool.stats for pool in pools],
     )
@@ -112,6 +113,9 @@ class Poller:
             await self.look()
         except (SQLAlchemyError, MillpondError, OSError) as error:
             _log.warning("poll_failed", error=type(error).__name__)
+        except Exception:  # noqa: BLE001 - see the next line
+            # A defect must not end all later looks, nor wait for the shutdown to be seen.
+            _log.exception("poll_failed")
 
     async def look(self) -> None:
         """Read once and publish what changed."""

@@ -80,8 +80,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             + line[-1]
             for line in (head, *lines)
         ]
-        end = "everything agrees" if self.clean else f"{len(self.drifts)} do not agree"
-        return "\n".join([*(line.rstrip() for line in text), end])
+        return "\n".join([*(line.rstrip() for line in text), self._end()])
+
+    def _end(self) -> str:
+        unknown = sum(row.verdict is Verdict.UNKNOWN for row in self.rows)
+        parts = [f"{len(self.drifts)} do not agree"] if self.drifts else []
+        parts += [f"{unknown} could not be looked at"] if unknown else []
+        return ", ".join(parts) or "everything agrees"
 
 
 def compare(check: str, subject: str, expected: object, found: object, why: str = "") -> Row:

@@ -53,7 +53,8 @@ class PoolInfo(msgspec.Struct, frozen=True, kw_only=True):
         reserve: Funded and not yet distributed.
         runs_out_s: Seconds until the reserve is empty at this rate; None: never.
         indexed: Last block that is indexed.
-        behind: Blocks to the head.
+        indexed_ms: When that was; None: never yet.
+        behind: Blocks from there to the head that was seen then.
         silent_since_ms: Since when too few nodes of the chain answer; None: enough do.
         stopped: Why the pool stands still; empty: it does not.
     """
@@ -69,6 +70,7 @@ class PoolInfo(msgspec.Struct, frozen=True, kw_only=True):
     reserve: int
     runs_out_s: int | None
     indexed: int
+    indexed_ms: int | None
     behind: int
     silent_since_ms: int | None
     stopped: str
@@ -165,6 +167,7 @@ async def pool_info(
         reserve=reserve,
         runs_out_s=reserve * 60 // rate if rate else None,
         indexed=pool.start_block - 1 if at is None else at.number,
+        indexed_ms=None if at is None or not at.block_hash else at.updated_ms,
         behind=0 if at is None else at.lag,
         silent_since_ms=await silent_since(tx, pool.chain_id),
         stopped="" if at is None else at.stopped,

@@ -45,9 +45,9 @@ SET_LIMITS = {
 
 
 @get("/admin", include_in_schema=False)
-async def frame(renderer: RendererDep) -> Response[str]:
+async def frame(core: CoreDep, renderer: RendererDep) -> Response[str]:
     """The door; nothing behind it is in this answer."""
-    return html_answer(renderer.page("admin.html", parts=PARTS))
+    return html_answer(renderer.page("admin.html", parts=PARTS, open=bool(core.deps.operator_key)))
 
 
 @get("/admin/live", include_in_schema=False)

@@ -100,9 +100,13 @@ def sentence(text: str) -> str:
 
 
 def short_amount(text: str) -> str:
-    """An amount for a headline: two decimals at most, cut off, never rounded up."""
+    """An amount for a headline: cut off, never rounded up.
+
+    Two decimals, or of what is less than one four digits behind its zeros.
+    """
     whole, _, fraction = text.partition(".")
-    return trim_zeros(f"{whole}.{fraction[:2]}") if int(whole) else trim_zeros(text)
+    places = 2 if int(whole) else len(fraction) - len(fraction.lstrip("0")) + 4
+    return trim_zeros(f"{whole}.{fraction[:places]}")
 
 
 def yearly(text: str | None) -> str:
@@ -162,8 +166,13 @@ def locked(series: StakingHistory) -> list[float]:
     return [float(point.tvl.amount) for point in series.points]
 
 
-def gauge(units: str, rule: str, pool: StakingPool) -> str:
-    """A limit's figure: base units of a pool's token in tokens, a rate of change in per cent."""
+def gauge(units: str | None, rule: str, pool: StakingPool) -> str:
+    """A limit's figure: base units of a pool's token in tokens, a rate of change in per cent.
+
+    A dash where it is another one for each wallet, or cannot be told.
+    """
+    if units is None:
+        return "\u2013"
     if rule == "rate_of_change":
         return basis_points(int(units))
     whole = Decimal(units).scaleb(-pool.decimals)

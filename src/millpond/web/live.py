@@ -15,10 +15,8 @@ from millpond.web.render import Renderer, partials
 
 
 def pool_of(snapshot: Snapshot, pool_id: str | None) -> Pool | None:
-    """The pool that a page shows: the named one, or the first."""
-    if pool_id is None:
-        return snapshot.pools[0]
-    return next((pool for pool in snapshot.pools if pool.id == pool_id), None)
+    """The pool that a page shows: the named one, or the first; None: there is none."""
+    return next((pool for pool in snapshot.pools if pool_id in {None, pool.id}), None)
 
 
 async def stream(

@@ -10,7 +10,8 @@ from millpond.staking.rewards import cycle
 from millpond.staking.rewards.cycle import BOOKS_ALERT, RewardCycle
 from millpond.staking.tables import event_table
 from millpond.store import Store, Tx
-from tests.staking.rewards.chain import ALICE, E18, World, vault
+from tests.staking.rewards.chain import ALICE, E18, ZERO_S, World, vault
+from tests.staking.samples import direct_pool
 
 
 @pytest.fixture
@@ -36,6 +37,17 @@ async def test_runs_of_a_direct_pool_are_four_minutes_apart(store: Store):
     assert (await runs.run(world.pool.pool_id)).waits == ""
     await world.mark(1300)
     assert [run.closed for run in await runs.run_all()] == [[2, 3]]
+
+
+async def test_a_pool_of_short_epochs_runs_once_in_each(store: Store):
+    pool = direct_pool(epoch_zero_s=ZERO_S, epoch_s=30, reward_per_minute=E18, confirmations=1)
+    world, runs = await rewarded(store, pool)
+    await world.mark(30)
+    assert (await runs.run(world.pool.pool_id)).closed == [0]
+    await world.mark(30 + 23)
+    assert (await runs.run(world.pool.pool_id)).waits == "ran a moment ago"
+    await world.mark(60)
+    assert (await runs.run(world.pool.pool_id)).closed == [1]
 
 
 async def test_a_late_run_catches_up_epoch_by_epoch_within_bounds(store: Store, monkeypatch):

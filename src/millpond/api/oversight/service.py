@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from millpond.api.oversight import convert, models
 from millpond.api.pagination import Page, Place, decode_cursor, encode_cursor, page_of
 from millpond.api.staking.deps import StakingDeps
 from millpond.clock import Clock
-from millpond.errors import InvalidInputError
+from millpond.errors import InvalidInputError, NotFoundError
 from millpond.money.amount import Asset
 from millpond.oracle import rows as price_rows
 from millpond.risk import Function, Limits, Role, Scope, ScopeKind
@@ -16,6 +16,7 @@ from millpond.staking.pools import PRODUCT, StakingPool, list_pools
 from millpond.store import Store, Tx
 from millpond.tasks import list_tasks, run_now
 
+PRODUCTS = ("mining", PRODUCT)
 OPERATOR_ROLE = Role.OWNER
 """Whoever has the operator's key may end every hold: there is no higher key."""
 
@@ -35,6 +36,18 @@ class Oversight:
         self._deps = deps
 
     # -- risk ------------------------------------------------------------------------
+
+    async def check_scope(self, tx: Tx, scope: Scope, mining: Collection[str]) -> None:
+        """Refuse to hold or limit what is not there: a slip of the pen would hold nothing.
+
+        Raises:
+            NotFoundError: No pool has that name, no product that one.
+        """
+        known = {each.pool_id for each in await list_pools(tx)} | set(mining)
+        if scope.kind is ScopeKind.POOL and scope.id not in known:
+            raise NotFoundError("no pool has that name", pool=scope.id)
+        if scope.kind is ScopeKind.PRODUCT and scope.id not in PRODUCTS:
+            raise NotFoundError("there is no such product", product=scope.id)
 
     async def risk(self, scope: Scope) -> models.ScopeRisk:
         """Limits, pauses, breakers and recent refusals of a scope."""

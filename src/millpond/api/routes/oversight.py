@@ -74,6 +74,7 @@ async def set_limits(
     """Set the limits of a scope in one asset."""
     scope = Scope.parse(data.scope)
     async with core.store.begin() as tx:
+        await core.oversight.check_scope(tx, scope, core.deps.coins)
         return await core.oversight.set_limits(
             tx,
             actor,
@@ -95,6 +96,7 @@ async def pause(
     scope = Scope.parse(data.scope)
 
     async def act(tx: Tx) -> models.Hold:
+        await core.oversight.check_scope(tx, scope, core.deps.coins)
         return await core.oversight.pause(
             tx,
             deed.actor,

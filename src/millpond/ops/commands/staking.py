@@ -180,11 +180,14 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 def _behind(pool: PoolStatus) -> str:
     if pool.silent_since is not None:
         return f"and too few nodes answer since {pool.silent_since}"
-    return f"{pool.behind} behind"
+    if pool.indexed_at is None:
+        return "nothing was read yet"
+    return f"{pool.behind} behind, as seen at {pool.indexed_at}"
 
 
 def _lines(pool: PoolStatus) -> list[str]:
-    closed = "none closed yet" if pool.last_epoch is None else f"{pool.last_epoch} closed last"
+    last = pool.last_epoch
+    closed = "none closed yet" if last is None else f"epoch {last} was closed last"
     stopped = f", stands still: {pool.stopped}" if pool.stopped else ""
     return [
         f"{pool.pool_id}  {pool.kind} on chain {pool.chain_id}, {pool.state}",
@@ -193,4 +196,6 @@ def _lines(pool: PoolStatus) -> list[str]:
         f"  epochs       {closed}",
         f"  withdrawals  {pool.waiting} open",
         f"  indexed      to block {pool.indexed}, {_behind(pool)}{stopped}",
+        *(f"  held         {held}" for held in pool.held),
+        *([f"  alerts       {pool.alerts} open, see the operator's page"] if pool.alerts else []),
     ]

@@ -27,7 +27,8 @@ from millpond.store.retry import retrying
 from millpond.store.sql import insert_or_ignore
 
 MIN_PAUSE_MS = 240_000
-"""Shortest time between two runs of a direct pool that close epochs: four minutes."""
+"""Shortest time between two runs of a direct pool that close epochs: four minutes, or four
+fifths of an epoch that is shorter than five."""
 
 MAX_EPOCHS = 288
 """Most epochs of a pool that one run closes: a day of five minutes each."""
@@ -182,7 +183,8 @@ class RewardCycle:
         last_ms = (await tx.execute(last)).scalar()
         if pool.kind is not PoolKind.DIRECT or last_ms is None:
             return True
-        return not 0 <= self._clock.now_ms() - last_ms < MIN_PAUSE_MS
+        pause_ms = min(MIN_PAUSE_MS, pool.epoch_s * 800)
+        return not 0 <= self._clock.now_ms() - last_ms < pause_ms
 
     async def _took_turn(self, tx: Tx, pool_id: str) -> None:
         """Note a run that closed something; one that found nothing to close holds up no other."""

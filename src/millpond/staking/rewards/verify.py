@@ -249,7 +249,8 @@ def _on_chain(closing: Closing, name: str, events: Told) -> Iterator[Mismatch]:
     for what, expected, found in (
         ("chain.root", closing.statement.root, posted.root),
         ("chain.total", closing.statement.emission.distributed, str(posted.total)),
-        ("chain.statement_hash", name, posted.statement_hash),
+        # The file's own bytes make its name: it is the file that is wrong, not the chain.
+        ("chain.statement_hash", posted.statement_hash, name),
     ):
         if expected != found:
             yield Mismatch(what, expected, found)

@@ -270,7 +270,7 @@ class Panel {
       this.flow.step("ask", "failed", "Ask the pool", "Refused.");
       throw error;
     }
-    this.flow.step("ask", "done", "The pool has taken it down");
+    this.flow.step("ask", "done", "The pool has noted it");
     this.flow.end("The pool pays it with its next batch and bears the gas. You need not keep this page open.", true);
   }
 }
