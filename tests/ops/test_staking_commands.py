@@ -86,6 +86,9 @@ def test_what_the_owner_alone_can_do_is_printed_for_the_owner(operator: dict[str
     names = re.findall(r"^  (\w+) +0x\w{40}  (\w+)", text, re.MULTILINE)
     assert ("pool", "Vault") in names
     assert ("oracle", "OracleAdapter") in names
+    hint = re.search(r"^next: millpond (staking init .*)$", text, re.MULTILINE)
+    assert hint is not None
+    assert "v: vault pool of BTCD" in run(operator, *hint[1].split())
 
 
 def test_a_safes_owners_sign_and_its_transaction_is_executed(

@@ -15,7 +15,14 @@ from millpond.ops.evm import EvmDesk
 from millpond.staking.deploy import Deployed, Deployer, Deployment, Roles, Spec
 from millpond.staking.deploy.service import Say
 from millpond.staking.funding import check_funds, funding_group, order_funding
-from millpond.staking.pools import PoolKind, StakingPool, Token, create_pool, get_pool
+from millpond.staking.pools import (
+    PoolKind,
+    StakingPool,
+    Token,
+    create_pool,
+    get_pool,
+    list_pools,
+)
 from millpond.staking.registering import as_it_was_made, named, read_token, vault_share
 from millpond.trail import Trail
 
@@ -141,10 +148,12 @@ class StakingDesk:
                 rate_named=terms.per_minute is not None,
                 zero_named=False,
             )
+            known = {each.pool_id for each in await list_pools(tx)}
             made = await create_pool(tx, described, self._desk.clock)
-            await self._trail.record(
-                tx, self._actor, "staking.init", pool.pool_id, before={}, after=_facts(made)
-            )
+            if made.pool_id not in known:
+                await self._trail.record(
+                    tx, self._actor, "staking.init", pool.pool_id, before={}, after=_facts(made)
+                )
         return made
 
     async def fund(self, pool_id: str, amount: int, *, order: str) -> Operation:
@@ -194,7 +203,8 @@ class StakingDesk:
         name = f"mint:{pool_id}:{self._desk.intents.ids.new()}"
         shown = f"mint {pool.asset.amount(units)} for {receiver}"
         done = await self.do(name, "mint", shown, token, "mint", receiver, units)
-        await self._record("mint", pool_id, {"amount": str(units), "to": receiver})
+        facts = {"amount": str(units), "to": receiver, "tx_hash": done.tx_hash or ""}
+        await self._record("mint", pool_id, facts)
         return done
 
     async def do(
@@ -252,10 +262,12 @@ class StakingDesk:
         await check_funds(self._desk.room.nodes, pool, amount, self._desk.room.first_signer)
 
     async def _record(self, act: str, pool_id: str, after: dict[str, str]) -> None:
+        """Write down what was done; what was only found done already is on the trail."""
+        action = f"staking.{act}"
         async with self._desk.store.begin() as tx:
-            await self._trail.record(
-                tx, self._actor, f"staking.{act}", pool_id, before={}, after=after
-            )
+            told = await self._trail.read(tx, subject=pool_id, action=action)
+            if all(entry.after != after for entry in told):
+                await self._trail.record(tx, self._actor, action, pool_id, before={}, after=after)
 
 
 def pool_of(

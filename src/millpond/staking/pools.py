@@ -169,12 +169,20 @@ async def create_pool(tx: Tx, pool: StakingPool, clock: Clock) -> StakingPool:
     if written.rowcount == 1:
         return wanted
     earlier = await _select(tx, pool_table.c.pool_id == pool.pool_id)
-    same = earlier and _values(
-        msgspec.structs.replace(earlier[0], created_ms=now_ms, updated_ms=now_ms, state=pool.state)
-    ) == _values(wanted)
-    if not same:
+    if not earlier:
+        raise PoolConflictError("another pool has this contract", pool=pool.pool_id)
+    found = msgspec.structs.replace(
+        earlier[0], created_ms=now_ms, updated_ms=now_ms, state=pool.state
+    )
+    asked, there = _values(wanted), _values(found)
+    other = [
+        f"{name} is {there[name]}, not {asked[name]}"
+        for name in asked
+        if asked[name] != there[name]
+    ]
+    if other:
         raise PoolConflictError(
-            "the pool's name or its contract is used with other terms", pool=pool.pool_id
+            f"the pool's name is used with other terms: {'; '.join(other)}", pool=pool.pool_id
         )
     return earlier[0]
 

@@ -10,7 +10,7 @@ from millpond.ops.commands.common import ActorOption, ChainOption, ConfigOption,
 
 if TYPE_CHECKING:
     from millpond.ops.staking import Wish
-    from millpond.staking.deploy import Deployment
+    from millpond.staking.deploy import Deployment, Spec
 
 PoolOption = Annotated[str, typer.Option("--pool", help="Name of the pool.")]
 KindOption = Annotated[str, typer.Option("--kind", help="direct or vault.")]
@@ -97,11 +97,10 @@ def wish_of(
     return Wish(pool, chosen, token, owner, operator, guardian)
 
 
-def _planned(spec: object) -> list[str]:
+def _planned(spec: Spec) -> list[str]:
     from millpond.chains.evm.contracts import artifact
-    from millpond.staking.deploy import Spec, plan
+    from millpond.staking.deploy import plan
 
-    assert isinstance(spec, Spec), "it was made of the options"
     lines = [f"on chain {spec.chain_id}, by {spec.deployer}:"]
     for step in plan(spec):
         if step.target is not None:
@@ -120,6 +119,14 @@ def _planned(spec: object) -> list[str]:
     ]
 
 
+def _named(spec: Spec) -> str:
+    """The options of `deploy` that `init` needs as well."""
+    roles = spec.roles
+    named = {"owner": roles.owner, "operator": roles.operator, "guardian": roles.guardian}
+    options = [f" --{role} {who}" for role, who in named.items() if who != spec.deployer]
+    return "".join(options) + (f" --token {spec.token}" if spec.token else "")
+
+
 def _done(deployment: Deployment) -> list[str]:
     lines = ["", "checked on the chain:"]
     lines += [
@@ -136,7 +143,7 @@ def _done(deployment: Deployment) -> list[str]:
     )
     lines += [
         "",
-        f"next: millpond staking init --pool {spec.pool_id} --kind {spec.kind.value}",
+        f"next: millpond staking init --pool {spec.pool_id} --kind {spec.kind.value}{_named(spec)}",
         *mint,
         f"      millpond staking fund --pool {spec.pool_id} --amount 1000",
     ]
