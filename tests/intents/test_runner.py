@@ -1,6 +1,7 @@
 """An intent takes effect once: stored before it is sent, looked up before it is sent again."""
 
 import pytest
+from sqlalchemy import update
 
 from millpond.errors import UnavailableError
 from millpond.intents import (
@@ -20,6 +21,7 @@ from millpond.intents import (
 )
 from millpond.intents.errors import IntentConflictError, IntentMayBeEffectiveError
 from millpond.intents.latency import stage_latencies
+from millpond.intents.tables import intent_table
 from millpond.store import Store, Tx
 from millpond.store.events import read_events
 from tests.intents.scripted import Scene
@@ -68,6 +70,32 @@ async def test_what_a_handler_notes_when_it_settles_stays_with_what_it_noted_bef
     await scene.drain(1)
     settled = await scene.get(intent)
     assert (settled.state, settled.details) == (IntentState.SETTLED, {"n": 1, "seen_at": 2})
+
+
+@pytest.mark.parametrize("state", [IntentState.CREATED, IntentState.SENT])
+async def test_a_clock_that_was_hours_ahead_holds_nothing_up(scene: Scene, state: IntentState):
+    intent = await scene.create()
+    if state is IntentState.SENT:
+        scene.handler.looks.append(Pending())
+        await scene.drain()
+    assert (await scene.get(intent)).state is state
+    later = scene.clock.now_ms() + 6 * 3_600_000
+    astray = {
+        "due_ms": later,
+        "locked_by": "w-2",
+        "locked_ms": later,
+        "lease_until_ms": later + 60_000,
+    }
+    async with scene.store.begin() as tx:
+        await tx.execute(
+            update(intent_table).where(intent_table.c.id == intent.id).values(**astray)
+        )
+    assert not (await scene.get(intent)).leased(scene.clock.now_ms())
+    scene.handler.looks.extend([Confirmed(2), Confirmed(2)])
+    for _ in range(4):
+        await scene.drain(1)
+    assert (await scene.get(intent)).state is IntentState.SETTLED
+    assert scene.handler.sent == [b"body-1"]
 
 
 async def test_the_same_key_is_the_same_intent_and_another_body_is_an_error(scene: Scene):

@@ -35,6 +35,9 @@ _S = IntentState
 LIVE = frozenset({_S.CREATED, _S.SIGNED, _S.SENDING, _S.SENT, _S.CONFIRMED})
 """States in which workers look after an intent."""
 
+STRAY_MS = 600_000
+"""A time so far ahead was written by a clock that was wrong; machines differ by less."""
+
 FINAL = frozenset({_S.SETTLED, _S.FAILED, _S.ABANDONED})
 """States that nothing follows."""
 
@@ -115,7 +118,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     def leased(self, now_ms: int) -> bool:
         """Tell whether a worker holds it now."""
-        return self.lease_until_ms is not None and self.lease_until_ms > now_ms
+        if self.lease_until_ms is None or self.locked_ms is None:
+            return False
+        return self.lease_until_ms > now_ms and self.locked_ms <= now_ms + STRAY_MS
 
     def expired(self, at_ms: int) -> bool:
         """Tell whether its first sending would come too late."""
@@ -169,6 +174,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         assert self.step_timeout_s * 1000 < self.lease_ms, "a step ends before its lease does"
         assert min(self.poll_ms, self.patience_ms, self.backoff_ms) >= 0, "times are not negative"
         assert min(self.max_tries, self.max_sends) >= 1, "everything is tried once"
+
+    @property
+    def longest_ms(self) -> int:
+        """The longest that an intent is let alone."""
+        return max(self.poll_ms, self.patience_ms, self.backoff_max_ms)
 
 
 def check_transition(intent: Intent, to_state: IntentState) -> None:

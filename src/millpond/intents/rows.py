@@ -12,7 +12,15 @@ import msgspec
 from sqlalchemy import RowMapping, and_, insert, or_, select, update
 
 from millpond.intents.errors import IntentNotFoundError, LeaseLostError
-from millpond.intents.model import LIVE, Intent, IntentEvent, IntentState, check_transition
+from millpond.intents.model import (
+    LIVE,
+    STRAY_MS,
+    Intent,
+    IntentEvent,
+    IntentState,
+    Policy,
+    check_transition,
+)
 from millpond.intents.tables import (
     intent_event_table,
     intent_lane_table,
@@ -60,13 +68,14 @@ async def claim(
     kinds: Collection[str],
     worker: str,
     now_ms: int,
-    lease_ms: int,
+    policy: Policy,
     *,
     lanes: str = "",
 ) -> Intent | None:
     """Take the intent that has waited longest; None when nothing is due.
 
-    With `lanes` only of lanes that begin so.
+    With `lanes` only of lanes that begin so. What was written by a clock that was
+    ahead and was put right is due, and free: waiting for it would be hours of rest.
 
     The fence grows with every claim, so that a former holder's writes miss.
     An intent that is not yet signed is only taken together with its lane,
@@ -79,8 +88,12 @@ async def claim(
             _I.kind.in_(sorted(kinds)),
             _I.lane.startswith(lanes, autoescape=True),
             _I.state.in_(sorted(LIVE)),
-            _I.due_ms <= now_ms,
-            or_(_I.lease_until_ms.is_(None), _I.lease_until_ms <= now_ms),
+            or_(_I.due_ms <= now_ms, _I.due_ms > now_ms + policy.longest_ms + STRAY_MS),
+            or_(
+                _I.lease_until_ms.is_(None),
+                _I.lease_until_ms <= now_ms,
+                _I.locked_ms > now_ms + STRAY_MS,
+            ),
             or_(
                 _I.state != IntentState.CREATED,
                 _L.lane.is_(None),
@@ -104,7 +117,7 @@ async def claim(
             {
                 "locked_by": worker,
                 "locked_ms": now_ms,
-                "lease_until_ms": now_ms + lease_ms,
+                "lease_until_ms": now_ms + policy.lease_ms,
                 "fence": intent.fence + 1,
                 "tries": intent.tries + 1,
             },

@@ -36,7 +36,7 @@ from millpond.intents.handler import (
     SendResult,
     Unknown,
 )
-from millpond.intents.model import Intent, IntentState, Policy, backoff_ms
+from millpond.intents.model import STRAY_MS, Intent, IntentState, Policy, backoff_ms
 from millpond.intents.service import Intents
 from millpond.store import Tx
 
@@ -124,7 +124,7 @@ class Runner:
                     [kind],
                     self._worker,
                     self._clock.now_ms(),
-                    handler.policy.lease_ms,
+                    handler.policy,
                     lanes=self._lanes,
                 )
                 if claimed is not None:
@@ -265,7 +265,7 @@ class Runner:
     async def _missing(self, intent: Intent) -> None:
         """A body that was sent is not known: wait out the patience, then send it again."""
         policy, now_ms = self._policy(intent), self._clock.now_ms()
-        if not intent.asked_ms:
+        if not intent.asked_ms or intent.asked_ms > now_ms + STRAY_MS:
             await self._let_go(
                 intent,
                 now_ms + policy.patience_ms,

@@ -119,7 +119,8 @@ class World:
         """Everything up to then is booked, and the clock is there too."""
         self.clock.advance(max(0, ZERO_S + at_s - self.clock.now_ms() / 1000))
         async with self.store.begin() as tx:
-            await tx.execute(delete(checkpoint_table))
+            mine = checkpoint_table.c.pool_id == self.pool.pool_id
+            await tx.execute(delete(checkpoint_table).where(mine))
             values = {
                 "pool_id": self.pool.pool_id,
                 "chain_id": self.pool.chain_id,

@@ -59,6 +59,27 @@ async def test_a_late_run_catches_up_epoch_by_epoch_within_bounds(store: Store, 
     assert (await runs.run(world.pool.pool_id)).closed == [3, 4]
 
 
+async def test_a_token_beyond_all_counting_stops_its_own_pool_alone(store: Store):
+    world, runs = await rewarded(store)
+    terms = {"epoch_zero_s": ZERO_S, "epoch_s": 300, "reward_per_minute": E18, "confirmations": 1}
+    pool = direct_pool(
+        pool_id="a-first", contract=f"0x{'7' * 40}", rewards_contract=f"0x{'8' * 40}", **terms
+    )
+    huge = await World(store, pool).create()
+    await huge.hold(1, ALICE, 2**256 - 1)
+    for each in (huge, world):
+        await each.fund(2, E18)
+        await each.mark(600)
+    first, second = await runs.run_all()
+    assert (first.pool_id, first.closed) == ("a-first", [0])
+    assert "cannot be closed" in first.waits
+    assert (second.pool_id, second.closed) == (world.pool.pool_id, [0, 1])
+    async with store.read() as tx:
+        opened = [(alert.kind, alert.subject) for alert in await world.alerts.open(tx)]
+        assert opened == [(BOOKS_ALERT, "pool:a-first")]
+        assert await world.ledger.verify(tx) == []
+
+
 async def test_a_vault_may_be_run_at_any_time(store: Store):
     world, runs = await rewarded(store, vault())
     await world.mark(3600)

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import msgspec
+import structlog
 from sqlalchemy import select, update
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from millpond.alerts import Alerts, Severity
 from millpond.clock import Clock, Entropy
@@ -35,7 +37,9 @@ MAX_EPOCHS = 288
 
 BOOKS_ALERT = "rewards_books"
 
+_DEFECTS = (AssertionError, ArithmeticError, LookupError, TypeError, ValueError)
 _Result = TypeVar("_Result")
+_log = structlog.get_logger("millpond.staking.rewards")
 
 
 class Gate(Protocol):
@@ -145,6 +149,14 @@ class RewardCycle:
         except InsufficientFundsError as error:
             await self._alert(pool_id, error.message)
             return None, "the books hold less in reserve than the chain says"
+        except DBAPIError:
+            raise
+        except (StatementError, *_DEFECTS) as error:
+            # Such as a token of which there is more than books can count. It is this pool's,
+            # and must not stop the rewards of the others.
+            _log.exception("epoch_cannot_be_closed", pool=pool_id)
+            await self._alert(pool_id, f"its epoch cannot be closed: {type(error).__name__}")
+            return None, "its epoch cannot be closed; see the alert and the log"
 
     async def _close_unless_held(self, tx: Tx, pool_id: str) -> tuple[Epoch | None, str]:
         """Ask what may hold rewards back in the transaction that gives them."""

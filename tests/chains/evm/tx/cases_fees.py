@@ -411,6 +411,15 @@ async def reorganised_too_deep(scene: Scene) -> None:
     assert await scene.alerted() == {"evm_deep_reorg"}
     scene.node.mine()
     await scene.assert_given("k")
+    # As often as it takes: it stays the one that was final.
+    for _ in range(2):
+        scene.node.mine(4)
+        scene.node.reorg(scene.node.height() - 4, keep_txs=False)
+        assert scene.node.nonce(scene.address) == 0
+        assert (await scene.keep(10)).sent_again == (0,)
+        assert (await scene.keep(10)).sent_again == (0,), "and while it is not mined, again"
+        scene.node.mine()
+        await scene.assert_given("k")
 
 
 async def reverted(scene: Scene) -> None:

@@ -115,7 +115,8 @@ class Keeper:
 
     async def _undone(self, seen: Round, nonce: Nonce) -> None:
         """A reorganisation deeper than the confirmations: send again what had been final."""
-        (mined,) = [a for a in await self._attempts(nonce) if a.state is AttemptState.MINED]
+        attempts = await self._attempts(nonce)
+        mined = next((a for a in attempts if a.state is AttemptState.MINED), attempts[0])
         if await self._access.receipt(mined.tx_hash) is not None:
             # Only the count was old.
             return

@@ -192,9 +192,10 @@ async def add_attempt(tx: Tx, attempt: Attempt) -> None:
 
 
 async def mark_sending(tx: Tx, attempt: Attempt, *, now_ms: int) -> Attempt:
-    """Write that the bytes may leave; before they do."""
+    """Write that the bytes may leave; before they do. What had been final is not less so."""
+    final = attempt.state is AttemptState.MINED
     values: dict[str, Any] = {
-        "state": AttemptState.SENT,
+        "state": AttemptState.MINED if final else AttemptState.SENT,
         "sends": attempt.sends + 1,
         "sent_ms": now_ms,
     }
