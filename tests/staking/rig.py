@@ -12,6 +12,7 @@ from millpond.money.ledger import Ledger
 from millpond.risk import RiskEngine
 from millpond.staking import accounts
 from millpond.staking.booking import stake_total
+from millpond.staking.checkpoints import load
 from millpond.staking.indexer import Indexer
 from millpond.staking.pools import StakingPool, create_pool
 from millpond.staking.positions import list_stakers
@@ -68,6 +69,11 @@ class Rig:
         """Posted units of an account."""
         async with self.store.read() as tx:
             return (await self.ledger.balance(tx, account)).posted.units
+
+    async def behind(self, pool_id: str) -> int:
+        """Blocks between what is indexed and the head, as everybody is told."""
+        async with self.store.read() as tx:
+            return (await load(tx, [pool_id]))[pool_id].lag
 
     async def open_alerts(self) -> set[str]:
         """Kinds of alerts that are open."""

@@ -196,6 +196,9 @@ async def test_a_node_that_leaves_logs_out_is_not_believed(rig: Rig) -> None:
     rig.chain.hide = lambda log: log.block_number == 2
     assert await rig.index() == 0
     assert await rig.open_alerts() == {"staking_chain_gap"}
+    rig.chain.mine(20)
+    assert (await rig.indexer.run_once())[0].behind > 20
+    assert await rig.behind(POOL) > 20, "it stands still, and says so"
     rig.chain.hide = None
     assert await rig.index() == 2
     assert await rig.open_alerts() == set()
@@ -239,6 +242,9 @@ async def test_a_reorg_deeper_than_what_is_remembered_stops_the_pool(store: Stor
         (checkpoint,) = (await load(tx, [POOL])).values()
     assert "in the chain any more" in checkpoint.stopped
     assert checkpoint.number == 40
+    rig.chain.mine(25)
+    await rig.indexer.run_once()
+    assert await rig.behind(POOL) == len(rig.chain.minted) - 1 - 40
 
 
 async def test_two_indexers_at_once_do_the_work_once(rig: Rig) -> None:

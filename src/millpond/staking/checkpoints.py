@@ -36,7 +36,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         trail: Hashes of blocks up to it, oldest first: all of the newest, some older.
         booked_number: Last block whose events are booked; -1 for none.
         booked_time_s: That block's timestamp.
-        head: The chain's head when it was indexed last.
+        head: The chain's head as it was seen last.
         last_seq: Place of the pool's newest event.
         events: How many events were indexed and stand.
         total_seen: Sum of all positions by them, unconfirmed included.
@@ -108,6 +108,12 @@ async def save(tx: Tx, checkpoint: Checkpoint) -> None:
     await tx.execute(
         update(checkpoint_table).where(_C.pool_id == checkpoint.pool_id).values(_values(checkpoint))
     )
+
+
+async def see(tx: Tx, chain_id: int, head: int) -> None:
+    """Note how far a chain is, for all its pools: also for those that could not be indexed."""
+    lower = _C.chain_id == chain_id, _C.head < head
+    await tx.execute(update(checkpoint_table).where(*lower).values(head=head))
 
 
 def extended(trail: Sequence[Mark], marks: Sequence[Mark], keep: int) -> tuple[Mark, ...]:

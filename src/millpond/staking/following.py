@@ -96,10 +96,12 @@ class Reach:
 
     Attributes:
         blocks: So many now.
+        head: The newest block that was agreed on last; -1: none yet.
     """
 
     def __init__(self) -> None:
         self.blocks = _FARTHEST
+        self.head = -1
 
     def failed(self, wanted: int) -> None:
         """A step that would have taken `wanted` blocks failed; the next takes a quarter."""
@@ -140,6 +142,7 @@ class Follower:
             RpcError: The nodes do not answer, or not enough of them agree.
         """
         head = await self._nodes.pin()
+        self._reach.head = head.number
         try:
             step = await self._from(head, number, trail, addresses, topics)
         except MillpondError:

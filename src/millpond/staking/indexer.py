@@ -368,9 +368,17 @@ class Indexer:
         async with self._store.read() as tx:
             pools = await list_pools(tx, chain_id=chain_id)
             found = await checkpoints.load(tx, [pool.pool_id for pool in pools])
-        for checkpoint in found.values():
-            metrics.BEHIND.labels(checkpoint.pool_id).set(checkpoint.lag)
-        return max((checkpoint.lag for checkpoint in found.values()), default=0)
+        head = self._reach[chain_id].head
+        if any(checkpoint.stopped for checkpoint in found.values()):
+            head = (await self._chains[chain_id].pin()).number
+        # Also of those that stand still: a pool that is not followed falls behind.
+        if any(checkpoint.head < head for checkpoint in found.values()):
+            async with self._store.begin() as tx:
+                await checkpoints.see(tx, chain_id, head)
+        behind = {name: max(at.lag, head - at.number) for name, at in found.items()}
+        for name, blocks in behind.items():
+            metrics.BEHIND.labels(name).set(blocks)
+        return max(behind.values(), default=0)
 
 
 _TOTAL = {
