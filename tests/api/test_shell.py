@@ -218,3 +218,18 @@ async def test_without_pages_the_api_stands_alone(tmp_path):
         assert (await client.get("/api/stats")).status_code == 200
         assert (await client.get("/")).status_code == 404
     await deps.store.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:999999", "a:b"])
+@pytest.mark.parametrize("pages", [True, False])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/api/v1/nothing", 404), (f"/api/v1/miners/{WALLET}/balances", 500), ("/nothing", 404)],
+)
+async def test_errors_are_problems_whatever_the_host_is_called(tmp_path, host, pages, path, status):
+    deps = await sample_deps(tmp_path, reads=BrokenReads())
+    async with client_of(deps, pages=pages) as client:
+        answer = await client.get(path, headers={"host": host})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    await deps.store.close()

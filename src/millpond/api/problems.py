@@ -111,7 +111,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
         _log.error(
             "request_failed",
             method=request.method,
-            path=request.url.path,
+            path=request.scope["path"],  # `url` raises where the Host header is no host
             code=document.code,
             exc_info=error if document.code == "internal" else None,
         )
