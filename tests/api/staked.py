@@ -20,8 +20,9 @@ from millpond.api.deps import ApiDeps
 from millpond.api.settings import ApiSettings
 from millpond.api.staking.deps import StakingDeps
 from millpond.chains.evm.contracts import Contract
-from millpond.chains.evm.errors import RevertedError
+from millpond.chains.evm.errors import RevertedError, RpcUnavailableError
 from millpond.chains.evm.operations import Operations
+from millpond.chains.evm.types import Block
 from millpond.clock import Ids, SeededEntropy
 from millpond.identity import action_message
 from millpond.intents import Intents
@@ -135,6 +136,10 @@ class ToldNodes:
     ) -> int:
         """A guess."""
         return 60_000
+
+    async def head(self, *, agreed: bool = False) -> Block:
+        """None: nothing that is asked of this chain comes so far."""
+        raise RpcUnavailableError("no blocks here")
 
 
 @dataclass

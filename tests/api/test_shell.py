@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from millpond.api.app import create_app
 from millpond.api.deps import ApiDeps
@@ -217,4 +218,55 @@ async def test_without_pages_the_api_stands_alone(tmp_path):
     async with client_of(deps, pages=False) as client:
         assert (await client.get("/api/stats")).status_code == 200
         assert (await client.get("/")).status_code == 404
+    await deps.store.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:999999", "a:b"])
+@pytest.mark.parametrize("pages", [True, False])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/api/v1/nothing", 404), (f"/api/v1/miners/{WALLET}/balances", 500), ("/nothing", 404)],
+)
+async def test_errors_are_problems_whatever_the_host_is_called(tmp_path, host, pages, path, status):
+    deps = await sample_deps(tmp_path, reads=BrokenReads())
+    async with client_of(deps, pages=pages) as client:
+        answer = await client.get(path, headers={"host": host})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    await deps.store.close()
+
+
+async def test_a_client_that_leaves_during_its_body_is_no_error_in_the_log(tmp_path):
+    deps = await sample_deps(tmp_path)
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/api/v1/auth/session",
+        "raw_path": b"/api/v1/auth/session",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"pool.test"), (b"content-type", b"application/json")],
+        "client": ("192.0.2.7", 1),
+        "server": ("pool.test", 80),
+    }
+    parts = iter(
+        [
+            {"type": "http.request", "body": b"{", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+
+    async def receive():
+        return next(parts)
+
+    async def send(message):
+        pass
+
+    with capture_logs() as logs:
+        await create_site(deps)(scope, receive, send)
+    assert [(each["event"], each["log_level"]) for each in logs] == [("client_left", "debug")]
+    assert "exc_info" not in logs[0]
     await deps.store.close()

@@ -189,6 +189,15 @@ async def test_a_pool_asked_for_again_is_the_pool_that_was_made(ground: Ground):
     assert pool["reward_per_minute"]["units"] == str(ONE * 3 // 2)
 
 
+async def test_a_pool_cannot_begin_at_a_block_that_is_not_there_yet(ground: Ground):
+    head = int(ground.node.rpc("eth_blockNumber"), 16)
+    early = wish_for(ground) | {"start_block": head + 1}
+    refused = await ground.client.post("/api/admin/pools", headers=OPERATOR, json=early)
+    assert (refused.status_code, refused.json()["code"]) == (400, "staking_pool_terms")
+    assert refused.json()["detail"].endswith(f"at block {head + 1}; the chain is at {head}")
+    await ground.ask("POST", "admin/pools", by=OPERATOR, **early | {"start_block": head})
+
+
 async def test_fundings_ordered_together_arrive_all_of_them(ground: Ground):
     await ground.ask("POST", "admin/pools", by=OPERATOR, **wish_for(ground))
     # A larger allowance than the one before: had they crossed, the first would have used it.

@@ -5,14 +5,27 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from millpond.clock import ManualClock
+from millpond.chains.evm.contracts import Contract
+from millpond.chains.evm.operations import Operations
+from millpond.clock import Ids, ManualClock, SeededEntropy
+from millpond.intents import Intents
 from millpond.money.accounts import Account, AccountType
 from millpond.money.amount import Asset
 from millpond.money.ledger import Ledger
 from millpond.money.model import Transfer
+from millpond.staking.deploy.model import Roles, Spec
+from millpond.staking.deploy.service import Deployer, group_of
 from millpond.staking.errors import PoolConflictError
-from millpond.staking.pools import StakingPool, Token, create_pool
-from millpond.staking.registering import as_it_was_made, code_for, named, vault_share
+from millpond.staking.pools import PoolKind, StakingPool, Token, create_pool
+from millpond.staking.registering import (
+    TokenDecimalsError,
+    as_it_was_made,
+    code_for,
+    named,
+    read_share,
+    read_token,
+    vault_share,
+)
 from millpond.staking.rewards.weights import Weights
 from millpond.store import Store
 from millpond.trail import Trail
@@ -99,3 +112,92 @@ async def test_a_rate_is_compared_with_the_one_a_pool_was_made_with_if_that_is_k
         else:  # The first terms were replaced before they were in force.
             again = await as_it_was_made(tx, other, rate_named=True, zero_named=True)
             assert again.reward_per_minute == 7
+
+
+class OddToken:
+    """A chain with one contract, which says of itself what it likes."""
+
+    def __init__(self, symbol: str = "ODD", decimals: int = 18) -> None:
+        said = symbol.encode()
+        padded = said + bytes(-len(said) % 32)
+        token = Contract.named("BTCD", wallet(500))
+        self._answers = {
+            token.encode("decimals"): decimals.to_bytes(32, "big"),
+            token.encode("symbol"): b"".join(
+                [(32).to_bytes(32, "big"), len(said).to_bytes(32, "big"), padded]
+            ),
+        }
+
+    async def call(
+        self,
+        to: str,
+        calldata: bytes,
+        block: int | str = "latest",
+        *,
+        sender: str | None = None,
+        value: int = 0,
+        agreed: bool = False,
+    ) -> bytes:
+        return self._answers[calldata]
+
+    async def code(self, address: str, *, agreed: bool = False) -> bytes:
+        return b"code"
+
+
+@pytest.mark.parametrize("decimals", [37, 255])
+async def test_a_token_with_more_decimals_than_the_books_can_write_is_refused(decimals: int):
+    with pytest.raises(TokenDecimalsError, match=f"{decimals} decimals; at most 36"):
+        await read_token(OddToken(decimals=decimals), CHAIN, wallet(500))
+    assert (await read_token(OddToken(decimals=36), CHAIN, wallet(500))).asset.decimals == 36
+
+
+async def test_a_vault_whose_shares_would_have_too_many_decimals_is_refused():
+    chain = OddToken(decimals=31)
+    token = await read_token(chain, CHAIN, wallet(500))
+    with pytest.raises(TokenDecimalsError, match="shares would have 37"):
+        await read_share(chain, token, wallet(501))
+
+
+@pytest.mark.parametrize(
+    ("kind", "decimals"), [(PoolKind.DIRECT, 37), (PoolKind.VAULT, 37), (PoolKind.VAULT, 31)]
+)
+async def test_nothing_is_deployed_for_a_token_that_no_pool_can_have(
+    store: Store, kind: PoolKind, decimals: int
+):
+    clock, entropy = ManualClock(), SeededEntropy(1)
+    operations = Operations(Intents(store, clock, Ids(clock, entropy), entropy))
+    own = wallet(1)
+    spec = Spec(
+        pool_id="odd",
+        kind=kind,
+        chain_id=CHAIN,
+        deployer=own,
+        roles=Roles(owner=own, operator=own, guardian=own),
+        token=wallet(500),
+    )
+
+    async def follow(key: str):
+        raise AssertionError(f"{key} was ordered")
+
+    deployer = Deployer(store, operations, OddToken(decimals=decimals), follow, print)
+    with pytest.raises(TokenDecimalsError):
+        await deployer.run(spec, actor="ann")
+    async with store.read() as tx:
+        assert not await operations.of_group(tx, group_of(spec))
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("USD₮0", "USD₮0"),
+        ("x" * 10_000, "x" * 32),
+        ("A\x1b[31m\u202eB\0\nC\u200b", "A[31mBC"),
+        ("\u202e\0\n", "token"),
+        ("", "token"),
+    ],
+)
+async def test_symbols_are_short_and_printable_whatever_a_contract_answers(said: str, shown: str):
+    chain = OddToken(symbol=said)
+    token = await read_token(chain, CHAIN, wallet(500))
+    assert token.symbol == shown
+    assert (await read_share(chain, token, wallet(501))).symbol == shown

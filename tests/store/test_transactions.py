@@ -228,6 +228,24 @@ async def test_a_database_that_is_not_there_is_a_typed_error():
     await store.close()
 
 
+@pytest.mark.parametrize(
+    ("pragma", "sentence"),
+    [("max_page_count = 1", "the disk is full"), ("query_only = ON", "can only be read")],
+)
+async def test_a_file_that_cannot_be_written_is_a_typed_error(tmp_path, pragma, sentence):
+    store = await Store.open(f"sqlite:///{tmp_path}/a.db")
+    async with store.begin() as tx:
+        await tx.run_sync(own.create_all)
+    with pytest.raises(StoreLostError, match=sentence) as caught:
+        async with store.begin() as tx:
+            await tx.execute(text(f"PRAGMA {pragma}"))
+            rows = [{"id": n, "locked_by": "x" * 9_000, "locked_until_ms": 0} for n in range(9)]
+            await tx.execute(insert(jobs), rows)
+    assert caught.value.http_status == 503
+    assert await _count(store) == 0
+    await store.close()
+
+
 async def test_the_database_itself_refuses_to_write_while_reading(store: Store):
     for statement in ("update event set topic = 'x'", "delete from event"):
         with pytest.raises(Exception, match="read"):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 
 from millpond.errors import MillpondError
 
@@ -32,6 +32,8 @@ _SENTENCES = {
     413: "The request body is larger than this server accepts.",
     500: "Something went wrong on our side. It has been written down.",
 }
+
+_LEFT = "client disconnected prematurely"
 
 _log = structlog.get_logger("millpond.api")
 
@@ -104,14 +106,21 @@ def _validation_errors(extra: object) -> list[dict[str, str]]:
     ]
 
 
+def _client_left(error: Exception) -> bool:
+    """Whether the client went away during its body; Litestar has no type of its own for it."""
+    return isinstance(error, InternalServerException) and error.detail == _LEFT
+
+
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything."""
     document = from_exception(error)
-    if document.status >= 500:
+    if _client_left(error):
+        _log.debug("client_left", method=request.method, path=request.scope["path"])
+    elif document.status >= 500:
         _log.error(
             "request_failed",
             method=request.method,
-            path=request.url.path,
+            path=request.scope["path"],  # `url` raises where the Host header is no host
             code=document.code,
             exc_info=error if document.code == "internal" else None,
         )

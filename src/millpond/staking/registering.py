@@ -25,6 +25,14 @@ VAULT_OFFSET = 6
 
 _NO_CODE = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 _MAX_CODE = 32
+_MAX_SYMBOL = 32
+_MAX_DECIMALS = 36
+
+
+class TokenDecimalsError(InvalidInputError):
+    """A token has more decimals than the books can write."""
+
+    code = "staking_token_decimals"
 
 
 async def named(tx: Tx, pool: StakingPool) -> StakingPool:
@@ -92,24 +100,47 @@ def code_for(symbol: str) -> str:
     return _NO_CODE.sub("", symbol)[:_MAX_CODE] or "token"
 
 
+def symbol_of(answer: str) -> str:
+    """A symbol as it can be shown: contracts may answer anything, of any length.
+
+    What is not printable is left out; that is also what turns the direction of writing.
+    """
+    shown = "".join(each for each in answer if each.isprintable())
+    return shown.strip()[:_MAX_SYMBOL].strip() or "token"
+
+
 async def read_token(chain: Caller, chain_id: int, address: str) -> Token:
     """What a token says of itself; `named` gives it a code of its own in the books.
 
     Raises:
         InvalidInputError: It does not answer as an ERC-20 does.
+        TokenDecimalsError: It has more decimals than the books can write.
         RpcError: The chain does not answer.
     """
     token = Contract.named("BTCD", address)
-    symbol, decimals = [await _ask(chain, token, name) for name in ("symbol", "decimals")]
-    return Token(code_for(str(symbol)), str(symbol), int(decimals), chain_id, address)
+    answer, decimals = [await _ask(chain, token, name) for name in ("symbol", "decimals")]
+    symbol = symbol_of(str(answer))
+    return Token(code_for(symbol), symbol, _few("the token", int(decimals)), chain_id, address)
+
+
+def _few(what: str, decimals: int) -> int:
+    if decimals > _MAX_DECIMALS:
+        raise TokenDecimalsError(
+            f"{what} would have {decimals} decimals; at most {_MAX_DECIMALS} can be kept"
+        )
+    return decimals
 
 
 def vault_share(token: Token, contract: str, symbol: str) -> Token:
-    """A vault's shares, called `symbol` there, as an asset of the ledger."""
+    """A vault's shares, called `symbol` there, as an asset of the ledger.
+
+    Raises:
+        TokenDecimalsError: They have more decimals than the books can write.
+    """
     return Token(
         f"st{token.code}"[:_MAX_CODE],
-        symbol,
-        token.decimals + VAULT_OFFSET,
+        symbol_of(symbol),
+        _few("the vault's shares", token.decimals + VAULT_OFFSET),
         token.chain_id,
         contract,
     )
@@ -120,6 +151,7 @@ async def read_share(chain: Caller, token: Token, contract: str) -> Token:
 
     Raises:
         InvalidInputError: It does not answer as a vault does.
+        TokenDecimalsError: Its shares have more decimals than the books can write.
         RpcError: The chain does not answer.
     """
     symbol = await _ask(chain, Contract.named("Vault", contract), "symbol")

@@ -117,7 +117,7 @@ class Store:
         Raises:
             TransactionConflictError: Rolled back because of another; see `retrying`.
             StoreBusyError: No turn or connection in time; nothing was done.
-            StoreLostError: The connection broke.
+            StoreLostError: The connection broke, or the file cannot be written.
         """
         survivors: list[Callable[[Tx], Awaitable[None]]] = []
         try:

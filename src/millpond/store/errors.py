@@ -16,6 +16,12 @@ _CONFLICTS = {"40001": "serialisation", "40P01": "deadlock", "55P03": "lock time
 _NO_TEXT = "22021"
 """A zero byte in a text (PostgreSQL alone; SQLite finds nothing by it)."""
 
+_UNWRITABLE = {
+    "database or disk is full": "the disk is full; the database cannot be written",
+    "attempt to write a readonly database": "the database can only be read now, not written",
+}
+"""What SQLite says (its result codes SQLITE_FULL and SQLITE_READONLY), and what we say."""
+
 
 class InvalidTextError(InvalidInputError):
     """A text that the database cannot hold was given from outside."""
@@ -34,7 +40,10 @@ class StoreBusyError(UnavailableError):
 
 
 class StoreLostError(UnavailableError):
-    """The connection broke: if it was at the commit, its outcome is unknown."""
+    """The connection broke, or the file cannot be written.
+
+    If the connection broke at the commit, its outcome is unknown.
+    """
 
     code = "store_lost"
 
@@ -47,6 +56,7 @@ def typed_errors() -> Iterator[None]:
     except PoolTimeoutError as error:
         raise StoreBusyError("no database connection became free in time") from error
     except DBAPIError as error:
+        said = str(error.orig) if isinstance(error, OperationalError) else ""
         state = getattr(error.orig, "sqlstate", None)
         if state == _NO_TEXT:
             raise InvalidTextError("a text has a character that cannot be stored") from error
@@ -54,8 +64,10 @@ def typed_errors() -> Iterator[None]:
             raise TransactionConflictError(
                 f"the database rolled back ({_CONFLICTS[state]}); try again"
             ) from error
-        if isinstance(error, OperationalError) and "database is locked" in str(error.orig):
+        if "database is locked" in said:
             raise StoreBusyError("the database file is locked by somebody else") from error
+        if said in _UNWRITABLE:
+            raise StoreLostError(_UNWRITABLE[said]) from error
         if error.connection_invalidated:
             raise StoreLostError("the connection to the database broke") from error
         raise

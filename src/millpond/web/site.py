@@ -40,9 +40,8 @@ def create_site(deps: ApiDeps) -> Shell:
 
     def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         answer = problems.handle(request, error)
-        if request.url.path.startswith("/api/") or "text/html" not in request.headers.get(
-            "accept", ""
-        ):
+        wants = request.headers.get("accept", "")
+        if request.scope["path"].startswith("/api/") or "text/html" not in wants:
             return answer
         document = problems.from_exception(error)
         text = renderer.page(

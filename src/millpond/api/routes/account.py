@@ -118,7 +118,7 @@ def authorize_write(
         proof,
         pool_id=pool_id,
         wallet=wallet,
-        action=f"{request.method} {request.url.path.rsplit('/', 1)[-1]}",
+        action=f"{request.method} {request.scope['path'].rsplit('/', 1)[-1]}",
         body=body,
     )
     return Caller("wallet", kept, pool_id, proof)

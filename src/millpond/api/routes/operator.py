@@ -70,7 +70,7 @@ class Deed:
         async def keep(tx: Tx) -> Answer:
             return Answer(200, msgspec.json.encode(await act(tx)))
 
-        target = f"{self.request.method} {self.request.url.path}"
+        target = f"{self.request.method} {self.request.scope['path']}"
         body = await self.request.body()
         return await answer_once(core, IdempotentRequest("operator", target, self.key, body), keep)
 

@@ -12,6 +12,7 @@ from millpond.chains.evm.address import checksum
 from millpond.chains.evm.operations import Operation
 from millpond.clock import Clock
 from millpond.errors import ConflictError, NotFoundError
+from millpond.staking.errors import PoolTermsError
 from millpond.staking.funding import check_funds, funding_group, order_funding
 from millpond.staking.pools import (
     PoolKind,
@@ -89,6 +90,7 @@ class StakingAdmin:
         Raises:
             InvalidAddressError: An address is none.
             InvalidInputError: The contracts are others than those of such a pool.
+            PoolTermsError: It begins at a block that the chain does not have yet.
             AmountError: An amount is none of the token.
             ChainNotHereError, RpcError: The chain cannot be asked.
         """
@@ -117,6 +119,11 @@ class StakingAdmin:
             min_withdrawal=max(1, token.asset.parse(wish.minimum_withdrawal).units),
         )
         await check_contracts(chain, pool)
+        head = (await chain.head(agreed=True)).number
+        if pool.start_block > head:
+            raise PoolTermsError(
+                f"the pool would begin at block {pool.start_block}; the chain is at {head}"
+            )
         return pool
 
     async def create(self, tx: Tx, actor: str, wish: NewPool, pool: StakingPool) -> models.PoolMade:

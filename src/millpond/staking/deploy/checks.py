@@ -8,6 +8,7 @@ from typing import Protocol
 
 from millpond.chains.evm.contracts import Artifact, Contract
 from millpond.chains.evm.errors import AbiError
+from millpond.chains.evm.messages import Caller
 from millpond.errors import MillpondError
 
 
@@ -18,14 +19,11 @@ class CodeMismatchError(MillpondError):
     http_status = 409
 
 
-class Chain(Protocol):
+class Chain(Caller, Protocol):
     """What is read of the chain; agreed by a quorum of its nodes."""
 
     async def code(self, address: str, *, agreed: bool = False) -> bytes:
         """Runtime code of a contract."""
-
-    async def call(self, to: str, calldata: bytes, *, agreed: bool = False) -> bytes:
-        """What a call returns."""
 
 
 async def check_code(chain: Chain, artifact: Artifact, address: str) -> str:

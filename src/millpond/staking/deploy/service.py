@@ -12,6 +12,8 @@ from millpond.errors import ConflictError, InvalidInputError
 from millpond.staking.deploy.checks import Chain, check_answers, check_code
 from millpond.staking.deploy.model import ByHand, Deployed, Deployment, Ref, Spec, Step
 from millpond.staking.deploy.plan import plan
+from millpond.staking.pools import PoolKind
+from millpond.staking.registering import read_token, vault_share
 from millpond.store import Store
 
 Follow = Callable[[str], Awaitable[Operation]]
@@ -51,10 +53,10 @@ class Deployer:
         Raises:
             OperationFailedError: A step failed; run again to try it once more.
             CodeMismatchError: The chain has something else than was asked for.
-            InvalidInputError: No token stands at the address given.
+            InvalidInputError: No token stands at the address given, or one that no pool can have.
         """
         if spec.token is not None:
-            await self._check_token(spec.token)
+            await self._check_token(spec, spec.token)
         made: dict[str, Deployed] = {}
         by_hand: list[ByHand] = []
         for step in plan(spec):
@@ -118,9 +120,18 @@ class Deployer:
             gas_used=operation.gas_used or 0,
         )
 
-    async def _check_token(self, token: str) -> None:
-        if not await self._chain.code(token, agreed=True):
-            raise InvalidInputError(f"no contract stands at {token}")
+    async def _check_token(self, spec: Spec, address: str) -> None:
+        """Refuse, before anything is paid for, what could not be taken into service.
+
+        Raises:
+            InvalidInputError: Nothing stands there, or no ERC-20, or one with too many decimals.
+            RpcError: The chain does not answer.
+        """
+        if not await self._chain.code(address, agreed=True):
+            raise InvalidInputError(f"no contract stands at {address}")
+        token = await read_token(self._chain, spec.chain_id, address)
+        if spec.kind is PoolKind.VAULT:
+            vault_share(token, address, token.symbol)
 
 
 def _key(spec: Spec, step: Step) -> str:
