@@ -15,7 +15,6 @@ import msgspec
 from millpond.chains.evm.address import checksum
 from millpond.chains.evm.contracts import Contract
 from millpond.chains.evm.errors import RevertedError
-from millpond.chains.evm.types import Block
 from millpond.money.ledger import Ledger
 from millpond.risk import Function, Request, RiskEngine
 from millpond.risk.errors import refused
@@ -47,9 +46,6 @@ class CallingChain(Protocol):
         self, to: str | None, calldata: bytes, *, sender: str, value: int = 0
     ) -> int:
         """Gas that a transaction needs."""
-
-    async def head(self, *, agreed: bool = False) -> Block:
-        """The newest block."""
 
 
 class ToSign(msgspec.Struct, frozen=True, kw_only=True):

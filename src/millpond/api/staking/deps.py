@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from millpond.alerts import Alerts
 from millpond.chains.evm.operations import Operations
+from millpond.chains.evm.types import Block
 from millpond.clock import Clock, Entropy, Ids
 from millpond.errors import ConflictError
 from millpond.intents import Intents
@@ -24,6 +26,13 @@ class ChainNotHereError(ConflictError):
     """This process has no node of that chain to ask."""
 
     code = "chain_not_configured"
+
+
+class PoolChain(CallingChain, Protocol):
+    """What is asked of a chain for its pools (`Nodes`)."""
+
+    async def head(self, *, agreed: bool = False) -> Block:
+        """The newest block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,10 @@ class StakingDeps:
     trail: Trail
     operations: Operations
     prices: Prices
-    chains: Mapping[int, CallingChain] = field(default_factory=dict)
+    chains: Mapping[int, PoolChain] = field(default_factory=dict)
     signers: Mapping[int, str] = field(default_factory=dict)
 
-    def chain(self, chain_id: int) -> CallingChain:
+    def chain(self, chain_id: int) -> PoolChain:
         """The nodes of a chain.
 
         Raises:
