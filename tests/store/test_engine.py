@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from millpond.errors import InvalidInputError
 from millpond.store import Store
 from millpond.store.engine import parse_url
+from millpond.store.errors import StoreLostError
 
 
 async def test_sqlite_is_durable_and_rolls_back(tmp_path: Path):
@@ -24,7 +24,7 @@ async def test_sqlite_is_durable_and_rolls_back(tmp_path: Path):
             raise RuntimeError("stop")
     async with store.read() as tx:
         assert (await tx.execute(text("select sum(x) from t"))).scalar() == 1
-    with pytest.raises(OperationalError, match="readonly"):
+    with pytest.raises(StoreLostError, match="only be read"):
         async with store.read() as tx:
             await tx.execute(text("insert into t values (3)"))
     await store.close()

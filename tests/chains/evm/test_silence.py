@@ -36,7 +36,7 @@ def watch(town: Town, store: Store) -> SilenceWatch:
 async def rows(store: Store) -> list[tuple[str, int, bool]]:
     async with store.read() as tx:
         query = select(_A.kind, _A.severity, _A.count, _A.cleared_ms).order_by(_A.id)
-        found = (await tx.execute(query)).tuples().all()
+        found = [tuple(row) for row in await tx.execute(query)]
     assert {kind for kind, *_ in found} <= {SILENT}
     return [(severity, count, cleared is None) for _, severity, count, cleared in found]
 
