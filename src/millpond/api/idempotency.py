@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.api.tables import idempotency
 from millpond.errors import ConflictError, InvalidInputError
 from millpond.store import Store, Tx
+from millpond.store.sql import insert_into
 
 KEEP_MS = 24 * 3_600_000
 _KEY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
@@ -100,9 +100,8 @@ async def _take(tx: Tx, request: Request, now_ms: int) -> bool:
         "answer": "",
         "expires_ms": now_ms + KEEP_MS,
     }
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
     taken = (
-        dialect.insert(idempotency)
+        insert_into(tx, idempotency)
         .values(values)
         .on_conflict_do_update(
             index_elements=["id"], set_=values, where=idempotency.c.expires_ms <= now_ms

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Row, delete, exists, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.alerts import plain
 from millpond.oracle.decide import Decision
 from millpond.oracle.model import Fault, Price, Problem, Reading
 from millpond.oracle.tables import pair_table, price_table, source_table
 from millpond.store import Tx
+from millpond.store.sql import insert_into
 
 _P = price_table.c
 _S = source_table.c
@@ -106,9 +106,8 @@ async def note_pair(
     if problem is not None:
         failing_ms = now_ms if before is None else before.failing_ms or now_ms
     values = {"problem": problem or "", "failing_ms": failing_ms, "read_ms": now_ms}
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
     await tx.execute(
-        dialect.insert(pair_table)
+        insert_into(tx, pair_table)
         .values(asset=asset, quote=quote, **values)
         .on_conflict_do_update(index_elements=["asset", "quote"], set_=values)
     )
@@ -228,8 +227,7 @@ async def note_sources(
     """Write down how each source did."""
     failed = {fault.source: fault for fault in faults}
     known = {state.source: state for state in await sources(tx, *pair)}
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(source_table)
+    statement = insert_into(tx, source_table)
     kept = [column.name for column in source_table.c if not column.primary_key]
     statement = statement.on_conflict_do_update(
         index_elements=["asset", "quote", "source"],

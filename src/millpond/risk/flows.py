@@ -12,13 +12,12 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import and_, delete, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.risk.errors import RiskReferenceError
 from millpond.risk.model import DAY_S, MAX_WINDOW_S, Function, Request, Scope, ScopeKind
 from millpond.risk.tables import UNFOLDED, risk_flow_table, risk_lock_table, risk_sum_table
 from millpond.store import Tx
-from millpond.store.sql import any_of, insert_or_ignore
+from millpond.store.sql import any_of, insert_into, insert_or_ignore
 
 _F = risk_flow_table.c
 _S = risk_sum_table.c
@@ -225,8 +224,7 @@ async def _add(tx: Tx, paths: Sequence[str], asset: str, at_ms: int, moved: Sums
         >= 0
     ]
     if values:
-        dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-        upsert = dialect.insert(risk_sum_table)
+        upsert = insert_into(tx, risk_sum_table)
         sums = {name: upsert.excluded[name] for name in Sums.__struct_fields__}
         keys = ["scope", "asset", "span_ms", "begin_ms"]
         await tx.execute(upsert.on_conflict_do_update(index_elements=keys, set_=sums), values)

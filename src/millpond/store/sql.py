@@ -42,10 +42,15 @@ def any_of(
     return column.in_(select(func.json_each(document).table_valued("value").c.value))
 
 
+def insert_into(tx: Tx, table: Table) -> Any:
+    """`INSERT` in the dialect at hand, which may be given an `ON CONFLICT`."""
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
+
+
 def insert_or_ignore(tx: Tx, table: Table) -> Any:
     """`INSERT … ON CONFLICT DO NOTHING` in the dialect at hand."""
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+    return insert_into(tx, table).on_conflict_do_nothing()
 
 
 async def insert_many(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.chains.coins import Coin
 from millpond.clock import Clock
@@ -18,6 +17,7 @@ from millpond.mining.folds.writing import upsert
 from millpond.mining.sharelog.records import BlockMark, DecodedGroup
 from millpond.store import Tx
 from millpond.store.events import publish
+from millpond.store.sql import insert_or_ignore
 
 TOPIC = "blocks"
 
@@ -85,11 +85,10 @@ class Rounds:
 
 async def add_blocks(tx: Tx, rows: Sequence[dict[str, Any]], *, now_ms: int) -> None:
     """Write new blocks; those that are known already are left as they are."""
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
     for row in rows:
         times = {"state_ms": now_ms, "updated_ms": now_ms}
-        statement = dialect.insert(block).values(state=BlockState.FOUND.value, **row, **times)
-        added = await tx.execute(statement.on_conflict_do_nothing())
+        new = {"state": BlockState.FOUND.value, **row, **times}
+        added = await tx.execute(insert_or_ignore(tx, block).values(new))
         if added.rowcount:
             await publish(tx, TOPIC, block_event(row, BlockState.FOUND), now_ms=now_ms)
 

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.chains.bitcoin.errors import RpcNotFoundError
 from millpond.chains.bitcoin.health import Tip
@@ -30,6 +29,7 @@ from millpond.money.ids import derived_id
 from millpond.money.ledger import Ledger
 from millpond.money.model import Transfer
 from millpond.store import Store, Tx
+from millpond.store.sql import insert_or_ignore
 
 _log = structlog.get_logger(__name__)
 
@@ -168,8 +168,7 @@ class WalletWatch:
             )
         if not values:
             return 0
-        dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-        await tx.execute(dialect.insert(wallet_receipt).on_conflict_do_nothing(), values)
+        await tx.execute(insert_or_ignore(tx, wallet_receipt), values)
         await self._ledger.post(tx, transfers)
         _log.info("capital_booked", coin=self._coin.name, receipts=len(values))
         return len(values)

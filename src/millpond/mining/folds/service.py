@@ -7,7 +7,6 @@ from typing import Protocol
 
 import msgspec
 from sqlalchemy import Row, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.clock import Clock
 from millpond.errors import MillpondError
@@ -15,6 +14,7 @@ from millpond.mining.folds.statistics import Statistics, prune
 from millpond.mining.folds.tables import fold_checkpoint
 from millpond.mining.sharelog.records import DecodedGroup, Position
 from millpond.store import Store, Tx
+from millpond.store.sql import insert_or_ignore
 
 BATCH_GROUPS = 500
 """Groups in one transaction."""
@@ -189,12 +189,11 @@ class Fold:
 
     async def _lock(self, tx: Tx) -> dict[str, int]:
         """Make and lock the checkpoint rows, and read them."""
-        dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
         rows = [
             {"pool_id": self._pool_id, "fold": folder.name, "updated_ms": 0, **_START}
             for folder in sorted(self._folders, key=lambda folder: folder.name)
         ]
-        await tx.execute(dialect.insert(fold_checkpoint).on_conflict_do_nothing(), rows)
+        await tx.execute(insert_or_ignore(tx, fold_checkpoint), rows)
         await tx.execute(
             select(fold_checkpoint.c.fold)
             .where(fold_checkpoint.c.pool_id == self._pool_id)

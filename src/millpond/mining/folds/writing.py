@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, case, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.mining.folds.deltas import Deltas, Tally
 from millpond.mining.folds.tables import (
@@ -21,6 +20,7 @@ from millpond.mining.folds.tables import (
     worker_slice,
 )
 from millpond.store import Tx
+from millpond.store.sql import insert_into
 
 _KEYS_PER_QUERY = 500
 _ADDED = (
@@ -50,8 +50,7 @@ def upsert(
         replace: Columns that take the new value.
         key: Columns of the unique key; by default the primary key.
     """
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
+    statement = insert_into(tx, table)
     new, old = statement.excluded, table.c
     changes: dict[str, ColumnElement[Any]] = {name: old[name] + new[name] for name in add}
     for name in least:
