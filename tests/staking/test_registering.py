@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -128,16 +130,7 @@ class OddToken:
             ),
         }
 
-    async def call(
-        self,
-        to: str,
-        calldata: bytes,
-        block: int | str = "latest",
-        *,
-        sender: str | None = None,
-        value: int = 0,
-        agreed: bool = False,
-    ) -> bytes:
+    async def call(self, to: str, calldata: bytes, block: Any = "latest", **_: Any) -> bytes:
         return self._answers[calldata]
 
     async def code(self, address: str, *, agreed: bool = False) -> bytes:

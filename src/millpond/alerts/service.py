@@ -20,13 +20,12 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from millpond.alerts.model import Alert, AlertNotFoundError, Severity
 from millpond.alerts.tables import OPEN, alert_table
 from millpond.clock import Clock, Ids
 from millpond.store import Tx
-from millpond.store.sql import any_of
+from millpond.store.sql import any_of, insert_into
 
 _A = alert_table.c
 
@@ -88,7 +87,7 @@ class Alerts:
         assert kind.replace("_", "").isalnum(), "a kind is one word"
         assert 0 < len(subject) <= 200, "a subject has 1 to 200 characters"
         now = self._clock.now_ms()
-        insert = (postgresql if tx.dialect.name == "postgresql" else sqlite).insert(alert_table)
+        insert = insert_into(tx, alert_table)
         new = insert.excluded
         worse = _rank(new.severity) > _rank(_A.severity)
         statement = insert.values(
@@ -151,22 +150,14 @@ class Alerts:
             raise AlertNotFoundError("there is no such alert")
         return _alert(row)
 
-    async def find_open(self, tx: Tx, kind: str, subject: str) -> Alert | None:
+    @staticmethod
+    async def find_open(tx: Tx, kind: str, subject: str) -> Alert | None:
         """The open alert of this kind and subject, if there is one."""
         query = select(alert_table).where(
             _A.kind == kind, _A.subject == subject, _A.cleared_ms.is_(None)
         )
         row = (await tx.execute(query)).first()
         return None if row is None else _alert(row)
-
-    @staticmethod
-    async def open_since(tx: Tx, kind: str, subject: str) -> int | None:
-        """When the open alert of this kind and subject was raised, Unix ms; None without one."""
-        query = select(_A.first_ms).where(
-            _A.kind == kind, _A.subject == subject, _A.cleared_ms.is_(None)
-        )
-        found: int | None = (await tx.execute(query)).scalar()
-        return found
 
     async def open(
         self,

@@ -118,16 +118,15 @@ class Books:
             await create_accounts(tx, missing, overdraft=False, now_ms=now_ms)
         rows = await _locked(tx, tables.accounts.c.path, paths.keys())
         assert len(rows) == len(paths), "every account that was asked for is locked"
-        # Accounts that differ in nothing but decimals have one path between them.
-        one_each = len(paths) == len(accounts)
-        for row in rows:
-            if not one_each or row.decimals != paths[row.path].asset.decimals:
-                decimals = {a.asset.decimals for a in accounts if a.path == row.path}
-                if decimals != {row.decimals}:
-                    raise LedgerConflictError(
-                        f"the books count {row.asset} with another number of decimals",
-                        asset=row.asset,
-                    )
+        wrong = {row.asset for row in rows if row.decimals != paths[row.path].asset.decimals}
+        if len(paths) < len(accounts):
+            # Accounts that differ in nothing but decimals have one path between them.
+            wrong |= {each.asset.code for each in accounts if paths[each.path] is not each}
+        if wrong:
+            asset = min(wrong)
+            raise LedgerConflictError(
+                f"the books count {asset} with another number of decimals", asset=asset
+            )
         return cls(Book(row, paths[row.path]) for row in rows)
 
     @classmethod

@@ -19,11 +19,9 @@ from millpond.staking.pools import (
     PoolKind,
     StakingPool,
     Token,
-    create_pool,
     get_pool,
-    list_pools,
 )
-from millpond.staking.registering import as_it_was_made, named, read_token, vault_share
+from millpond.staking.registering import read_token, take_in, vault_share
 from millpond.trail import Trail
 
 
@@ -131,7 +129,7 @@ class StakingDesk:
     async def take_in(self, wish: Wish, terms: Terms) -> StakingPool:
         """Take a deployed pool into service: from now on it is indexed and shown.
 
-        The same again is answered with the first; what is compared says `as_it_was_made`.
+        The same again is answered with the first; what is compared says `registering.as_it_was_made`.
 
         Args:
             wish: As it was deployed.
@@ -142,15 +140,14 @@ class StakingDesk:
         """
         pool = await self._found(wish, terms)
         async with self._desk.store.begin() as tx:
-            described = await as_it_was_made(
+            made, new = await take_in(
                 tx,
-                await named(tx, pool),
+                self._desk.clock,
+                pool,
                 rate_named=terms.per_minute is not None,
                 zero_named=False,
             )
-            known = {each.pool_id for each in await list_pools(tx)}
-            made = await create_pool(tx, described, self._desk.clock)
-            if made.pool_id not in known:
+            if new:
                 await self._trail.record(
                     tx, self._actor, "staking.init", pool.pool_id, before={}, after=_facts(made)
                 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from millpond.risk.errors import RiskRefusedError
     from millpond.risk.facts import Exposure
     from millpond.risk.model import (
+        LIMIT_AMOUNTS,
         PLATFORM,
         Function,
         Hold,
@@ -40,6 +41,7 @@ else:
             "errors": ("RiskRefusedError",),
             "facts": ("Exposure",),
             "model": (
+                "LIMIT_AMOUNTS",
                 "PLATFORM",
                 "Function",
                 "Hold",
@@ -59,6 +61,7 @@ else:
     )
 
 __all__ = [
+    "LIMIT_AMOUNTS",
     "PLATFORM",
     "ChainCache",
     "ChainLimits",

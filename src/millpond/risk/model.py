@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -168,20 +168,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             if not 60 <= values[name] <= MAX_WINDOW_S:
                 raise LimitError(f"{name} is a minute to {MAX_WINDOW_S // 86_400} days")
 
-    AMOUNTS: ClassVar[frozenset[str]] = frozenset(
-        {
-            "tvl_cap",
-            "deposit_cap",
-            "user_cap",
-            "withdrawal_cap",
-            "user_24h",
-            "total_24h",
-            "outflow_cap",
-            "difference_cap",
-        }
-    )
-    """Those that are amounts of the asset; the others are seconds or basis points."""
-
     def to_json(self) -> dict[str, str]:
         """What is set, amounts as decimal text."""
         values = msgspec.structs.asdict(self)
@@ -201,6 +187,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return cls(**{name: int(value) for name, value in document.items()})
         except (TypeError, ValueError):
             raise LimitError("a limit is a whole number") from None
+
+
+LIMIT_AMOUNTS = frozenset(
+    name for name in Limits.__struct_fields__ if not name.endswith(("_s", "_bps"))
+)
+"""Limits that are amounts of the asset; the others are seconds or basis points."""
 
 
 class LimitError(InvalidInputError):

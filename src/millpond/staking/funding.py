@@ -126,12 +126,10 @@ def _orders(pool: StakingPool, amount: int, *, order: str, signer: str) -> tuple
         signer=signer,
         call=Call(to=token.address, data=token.encode("approve", rewards.address, amount)),
     )
-    fund = Order(
+    fund = msgspec.structs.replace(
+        approve,
         key=f"{group}:fund",
-        group=group,
         what=f"fund {shown}",
-        chain_id=pool.chain_id,
-        signer=signer,
         call=Call(to=rewards.address, data=rewards.encode("fund", amount)),
         after=approve.key,
     )

@@ -11,10 +11,11 @@ from sqlalchemy import select
 from millpond.chains.evm.contracts import Contract
 from millpond.chains.evm.errors import AbiError, RevertedError
 from millpond.chains.evm.messages import Caller
+from millpond.clock import Clock
 from millpond.errors import InvalidInputError
 from millpond.money.tables import assets as ledger_asset
 from millpond.staking.errors import PoolConflictError
-from millpond.staking.pools import PoolKind, StakingPool, Token, list_pools
+from millpond.staking.pools import PoolKind, StakingPool, Token, create_pool, list_pools
 from millpond.staking.rewards.weights import first_rate
 from millpond.staking.tables import asset_table
 from millpond.store import Tx
@@ -93,6 +94,32 @@ async def as_it_was_made(
         reward_per_minute=known.reward_per_minute,
         weight_ppm=known.weight_ppm,
     )
+
+
+async def take_in(
+    tx: Tx, clock: Clock, pool: StakingPool, *, rate_named: bool, zero_named: bool
+) -> tuple[StakingPool, bool]:
+    """Take a described pool into service; the same one again is answered with the first.
+
+    Args:
+        tx: A write transaction.
+        clock: Time.
+        pool: As described, with defaults for what is not named.
+        rate_named: Whether its rate was named; see `as_it_was_made`.
+        zero_named: Whether it was named when epoch 0 begins.
+
+    Returns:
+        The pool, and whether it is new.
+
+    Raises:
+        PoolTermsError: Terms that no pool can have.
+        PoolConflictError: A pool, a code or a contract is used with other terms.
+    """
+    known = {each.pool_id for each in await list_pools(tx)}
+    described = await as_it_was_made(
+        tx, await named(tx, pool), rate_named=rate_named, zero_named=zero_named
+    )
+    return await create_pool(tx, described, clock), pool.pool_id not in known
 
 
 def code_for(symbol: str) -> str:

@@ -14,8 +14,8 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from millpond.api.models import Performance
-from millpond.api.oversight.models import LIMIT_AMOUNTS
 from millpond.api.staking.models import StakingHistory, StakingPool
+from millpond.risk import LIMIT_AMOUNTS
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 _NARROW_SPACE = "\u202f"

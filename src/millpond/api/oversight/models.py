@@ -6,10 +6,6 @@ from typing import Any
 
 from millpond.api.models import Model
 from millpond.api.staking.models import RiskLimits
-from millpond.risk import Limits
-
-LIMIT_AMOUNTS = Limits.AMOUNTS
-"""Limits that are amounts of an asset; the others are seconds or basis points."""
 
 
 class Hold(Model, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from millpond.clock import Clock
 from millpond.errors import InvalidInputError, NotFoundError
 from millpond.money.amount import Asset
 from millpond.oracle import rows as price_rows
-from millpond.risk import Function, Limits, Role, Scope, ScopeKind
+from millpond.risk import LIMIT_AMOUNTS, Function, Limits, Role, Scope, ScopeKind
 from millpond.staking.pools import PRODUCT, StakingPool, list_pools
 from millpond.store import Store, Tx
 from millpond.tasks import list_tasks, run_now
@@ -309,6 +309,6 @@ def _in_base_units(values: dict[str, str], asset: Asset | None) -> dict[str, str
     if asset is None:
         raise InvalidInputError("no pool has this asset; give its amounts in base units")
     return {
-        name: str(asset.parse(text).units) if name in Limits.AMOUNTS else text
+        name: str(asset.parse(text).units) if name in LIMIT_AMOUNTS else text
         for name, text in values.items()
     }

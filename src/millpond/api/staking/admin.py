@@ -17,17 +17,15 @@ from millpond.staking.funding import check_funds, funding_group, order_funding
 from millpond.staking.pools import (
     PoolKind,
     StakingPool,
-    create_pool,
     get_pool,
     list_pools,
     lock_pool,
 )
 from millpond.staking.registering import (
-    as_it_was_made,
     check_contracts,
-    named,
     read_share,
     read_token,
+    take_in,
 )
 from millpond.staking.rewards.weights import PoolTerms, Weights, parse_weight
 from millpond.staking.withdrawals import rows as withdrawal_rows
@@ -141,15 +139,14 @@ class StakingAdmin:
             PoolTermsError: Terms that no pool can have.
             PoolConflictError: A pool, a code or a contract is used with other terms.
         """
-        known = {each.pool_id for each in await list_pools(tx)}
-        described = await as_it_was_made(
+        made, new = await take_in(
             tx,
-            await named(tx, pool),
+            self._clock,
+            pool,
             rate_named=wish.reward_per_minute is not None,
             zero_named=wish.epoch_zero_s is not None,
         )
-        made = await create_pool(tx, described, self._clock)
-        if made.pool_id not in known:
+        if new:
             facts = {
                 "kind": made.kind.value,
                 "contract": made.contract,

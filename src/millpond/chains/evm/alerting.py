@@ -38,7 +38,8 @@ def alert_of_contradictions(store: Store, alerts: Alerts) -> OnEquivocation:
 
 async def silent_since(tx: Tx, chain_id: int) -> int | None:
     """Since when a chain has too few nodes that answer, Unix ms; None: it has enough."""
-    return await Alerts.open_since(tx, SILENT, _subject(chain_id))
+    found = await Alerts.find_open(tx, SILENT, _subject(chain_id))
+    return None if found is None else found.first_ms
 
 
 class SilenceWatch:
